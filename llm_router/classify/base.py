@@ -1,0 +1,72 @@
+"""What a classifier is given and what it answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from llm_router.ledger.entry import Cost, Outcome, Usage
+from llm_router.routing.config import RoutingConfig
+
+By = Literal["forced", "direct", "tools", "keywords", "local", "ollama", "api", "default"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the human asked, peeled out of the messages. `text` may be empty (an image alone)."""
+
+    text: str
+    has_tools: bool = False
+    context: str = ""  # the user turn before it, for short follow-ups
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`rule` says in words what decided; `runners_up` are other categories and their scores."""
+
+    category: str
+    by: By
+    confidence: float | None = None
+    rule: str = ""
+    runners_up: tuple[tuple[str, float], ...] = ()
+    skipped: tuple[str, ...] = ()  # steps that could not decide, and why: "ollama: timeout"
+
+
+class CallBook(Protocol):
+    """Books the provider calls a classifier makes; each started call is finished exactly once."""
+
+    def attempt_started(self, model: str) -> str:
+        """Journal a classifier call that is about to leave; returns the attempt's id."""
+
+    def attempt_finished(
+        self,
+        attempt_id: str,
+        *,
+        outcome: Outcome,
+        http_status: int | None,
+        error_class: str | None,
+        served_model: str | None,
+        provider: str | None,
+        generation_id: str | None,
+        usage: Usage,
+        cost: Cost,
+    ) -> None: ...
+
+
+class Step(Protocol):
+    """One way to decide. Raises nothing but CancelledError; unsure or broken means None."""
+
+    name: By
+
+    async def decide(
+        self, prompt: Prompt, config: RoutingConfig, book: CallBook, skipped: list[str]
+    ) -> Decision | None:
+        """Return a decision, or None after appending "name: reason" to `skipped`."""
+
+
+class Classifier(Protocol):
+    """The whole decision of a mode. Always answers, within the budget, whatever breaks."""
+
+    async def decide(self, prompt: Prompt, config: RoutingConfig, book: CallBook) -> Decision: ...
+
+
+Labels = Sequence[str]

@@ -1,0 +1,31 @@
+"""Typed keys for what lives on the application and on a request."""
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from llm_router.clock import Clock
+from llm_router.routing.config import ConfigHolder
+from llm_router.settings import Settings
+
+if TYPE_CHECKING:
+    from llm_router.classify.base import Classifier
+    from llm_router.ledger.ingest import Ingestor
+    from llm_router.ledger.journal import Journal
+    from llm_router.routing.breaker import Breakers
+    from llm_router.routing.catalog import CatalogHolder
+    from llm_router.storage.config import ConfigStore
+    from llm_router.storage.sqlite import Database
+    from llm_router.upstream.client import UpstreamClient
+
+SETTINGS = web.AppKey("settings", Settings)
+CLOCK: web.AppKey[Clock] = web.AppKey("clock")
+CONFIG = web.AppKey("config", ConfigHolder)
+DATABASE: web.AppKey["Database"] = web.AppKey("database")
+CONFIG_STORE: web.AppKey["ConfigStore"] = web.AppKey("config_store")
+JOURNAL: web.AppKey["Journal"] = web.AppKey("journal")
+INGESTOR: web.AppKey["Ingestor"] = web.AppKey("ingestor")
+BREAKERS: web.AppKey["Breakers"] = web.AppKey("breakers")
+CATALOG: web.AppKey["CatalogHolder"] = web.AppKey("catalog")
+CLASSIFIER: web.AppKey["Classifier"] = web.AppKey("classifier")
+UPSTREAM: web.AppKey["UpstreamClient"] = web.AppKey("upstream")

@@ -1,0 +1,135 @@
+"""What the journal carries: facts about requests, attempts and breakers, each written once.
+
+A process appends these as they happen; the ingesting process folds them into rows. Times are unix
+seconds, durations milliseconds, money nano-USD. Field order is the wire order (`array_like`): only
+append fields, with a default, so that an older journal can still be read.
+"""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Outcome = Literal["completed", "failed", "truncated", "abandoned", "lost"]
+CostSource = Literal["provider", "reconciled", "computed", "estimated", "unknown"]
+Kind = Literal["chat", "classifier"]
+
+
+class Usage(Struct, frozen=True, array_like=True):
+    """Token counts as the provider sent them; `cached` and `reasoning` lie inside the other two."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class Cost(Struct, frozen=True, array_like=True):
+    """`nanousd` is None exactly when `source` is "unknown"."""
+
+    nanousd: int | None
+    source: CostSource
+
+
+UNKNOWN_COST = Cost(None, "unknown")
+REFUSED_COST = Cost(0, "computed")  # refused with an error status before any event
+NO_USAGE = Usage()
+
+
+class RequestStarted(Struct, frozen=True, array_like=True, tag="rs"):
+    id: str
+    at: float
+    requested_model: str | None
+    is_stream: bool
+    client_key: str | None
+    session: str | None
+
+
+class RequestDecided(Struct, frozen=True, array_like=True, tag="rd"):
+    id: str
+    category: str
+    classifier: str
+    confidence: float | None
+    classifier_ms: int
+
+
+class RequestFinished(Struct, frozen=True, array_like=True, tag="rf"):
+    """`cost` is the sum over the attempts so far; usage is that of the attempt that served."""
+
+    id: str
+    at: float
+    outcome: Outcome
+    http_status: int | None
+    error_class: str | None
+    served_model: str | None
+    attempts: int
+    usage: Usage
+    cost: Cost
+    time_to_first_chunk_ms: int | None
+    total_ms: int
+    overhead_ms: int | None
+
+
+class AttemptStarted(Struct, frozen=True, array_like=True, tag="as"):
+    """Journaled before the call leaves. `model` is the full id that was asked for."""
+
+    id: str
+    request_id: str
+    seq: int
+    kind: Kind
+    model: str
+    at: float
+
+
+class AttemptAnswered(Struct, frozen=True, array_like=True, tag="aa"):
+    """The provider named the generation, so its cost can be asked for whatever happens next."""
+
+    id: str
+    generation_id: str
+
+
+class AttemptFinished(Struct, frozen=True, array_like=True, tag="af"):
+    id: str
+    at: float
+    outcome: Outcome
+    http_status: int | None
+    error_class: str | None
+    served_model: str | None
+    provider: str | None
+    generation_id: str | None
+    usage: Usage
+    cost: Cost
+    time_to_first_chunk_ms: int | None
+    total_ms: int
+    note: str | None = None
+
+
+class BreakerChanged(Struct, frozen=True, array_like=True, tag="bc"):
+    """The whole state of one breaker or gate after a change; a transition when the state moved.
+
+    `subject` is a full model id or `gate:account`, `gate:transport`, `gate:rate`.
+    """
+
+    subject: str
+    at: float
+    from_state: str
+    to_state: str
+    reason: str
+    request_id: str | None
+    until: float | None
+    until_boot_s: float | None
+    cooldown_until: float | None
+    cooldown_boot_s: float | None
+    boot_id: str | None
+    failures: int
+    wait_s: float | None
+
+
+Entry = (
+    RequestStarted
+    | RequestDecided
+    | RequestFinished
+    | AttemptStarted
+    | AttemptAnswered
+    | AttemptFinished
+    | BreakerChanged
+)
