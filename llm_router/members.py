@@ -1,0 +1,120 @@
+"""Where the members of a JSON object stand in its bytes, without decoding their values.
+
+A request body is read this way: what routing needs is decoded, everything else travels as the bytes
+that came, and a member can be exchanged without touching its neighbours.
+"""
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+_values_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_OPEN = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
+_KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
+_NEXT = re.compile(rb"[ \t\r\n]*([,}])[ \t\r\n]*")
+# Every escape, surrogate pairs as one, so that a surrogate left alone can be told from a pair.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+class MalformedJson(ValueError):
+    """The bytes are not one JSON object; says where, never what stands there."""
+
+
+class DuplicateMember(ValueError):
+    """Two members share a name, so two readers may disagree about which one counts."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__(f"the key {name!r} appears twice" if name else "a key appears twice")
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Offsets into the object's bytes (its name's opening quote, its value, the value's end)."""
+
+    name_at: int
+    value_at: int
+    end: int
+    value: bytes
+
+
+def members(raw: bytes) -> dict[str, Member]:
+    """Return the members of the object in their order.
+
+    Raises MalformedJson, or DuplicateMember. The walk beside the decoder is what finds duplicates:
+    a decoder keeps the last one without a word.
+    """
+    raw, values = _decode(raw)
+    opening = _OPEN.match(raw)
+    assert opening is not None
+    at, separator = opening.end(), b","
+    found: dict[str, Member] = {}
+    for name, encoded in values.items():
+        value = bytes(encoded)
+        key = _KEY.match(raw, at)
+        # The bytes here must be the decoded ones: only then is this the one member of its name.
+        if key is None or _text(key[1]) != name or not raw.startswith(value, key.end()):
+            raise DuplicateMember(_duplicate_in(raw))
+        end = key.end() + len(value)
+        after = _NEXT.match(raw, end)
+        if after is None:
+            raise DuplicateMember(_duplicate_in(raw))
+        found[name] = Member(at, key.end(), end, value)
+        separator, at = after[1], after.end()
+    if values and separator != b"}":
+        raise DuplicateMember(_duplicate_in(raw))
+    return found
+
+
+def _decode(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
+    """Return the values and the bytes they were read from.
+
+    Agents cut strings in the middle of an emoji and send half a surrogate pair. The decoder refuses
+    it; for reading, it is replaced by U+FFFD, which has the same length, so offsets stay true.
+    """
+    try:
+        if not raw.isascii():
+            raw.decode()
+        try:
+            return raw, _values_of(raw)
+        except msgspec.DecodeError:
+            mended = _ESCAPE.sub(lambda m: b"\\ufffd" if m[1] else m[0], raw)
+            if mended == raw:
+                raise
+            return mended, _values_of(mended)
+    except UnicodeDecodeError as exc:
+        raise MalformedJson(f"it is not UTF-8 (byte {exc.start})") from None
+    except msgspec.ValidationError:
+        raise MalformedJson("it is not a JSON object") from None
+    except msgspec.DecodeError as exc:
+        raise MalformedJson(str(exc)) from None
+    except RecursionError:
+        raise MalformedJson("it is nested too deeply") from None
+
+
+def _text(encoded: bytes) -> str:
+    if b"\\" not in encoded:
+        return encoded.decode()
+    return str(msgspec.json.decode(b'"' + encoded + b'"'))
+
+
+def _duplicate_in(raw: bytes) -> str | None:
+    """Name the culprit. Slow, and only for the message."""
+    names: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> None:
+        names[:] = [name for name, _ in items]  # the outermost object is closed last
+
+    try:
+        json.loads(raw, object_pairs_hook=pairs, parse_int=float)
+    except (ValueError, RecursionError):
+        return None
+    return next((name for name, n in Counter(names).items() if n > 1), None)

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llm_router.members import DuplicateMember, MalformedJson, members
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=150)
+@given(st.dictionaries(st.text(), json_values, max_size=6), st.sampled_from([None, 2]))
+def test_every_member_is_found_where_it_stands(value: dict[str, object], indent: int | None) -> None:
+    raw = json.dumps(value, indent=indent).encode()
+    found = members(raw)
+    assert {name: json.loads(member.value) for name, member in found.items()} == value
+    assert all(raw[m.value_at : m.end] == m.value for m in found.values())
+
+
+def test_white_space_and_order_are_kept() -> None:
+    raw = b' {\n "b" : [1, 2 ] ,\t"a":{"x":1}}\r\n'
+    found = members(raw)
+    assert [(k, m.value) for k, m in found.items()] == [("b", b"[1, 2 ]"), ("a", b'{"x":1}')]
+    assert raw[found["a"].name_at : found["a"].end] == b'"a":{"x":1}'
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(b'{"model":"a","model":"a"}', id="same value"),
+        pytest.param(b'{"model":"a","model":"b"}', id="same length"),
+        pytest.param(b'{"model":"a","x":1,"model":"bcd"}', id="other length"),
+        pytest.param(b'{"model":"a","mod\\u0065l":"b"}', id="escaped name"),
+        pytest.param(b'{"model":1,"model":12}', id="prefix"),
+        pytest.param(b'{"model":"\\",\\"m\\":1}","model":""}', id="value that looks like members"),
+    ],
+)
+def test_a_duplicate_is_refused_by_name(raw: bytes) -> None:
+    """F58: what is validated must be what is sent."""
+    with pytest.raises(DuplicateMember, match="'model'"):
+        members(raw)
+
+
+def test_a_duplicate_inside_a_value_is_not_ours() -> None:
+    assert list(members(b'{"x":{"a":1,"a":2}}')) == ["x"]
+
+
+def test_half_a_surrogate_pair_does_not_stop_reading() -> None:
+    raw = b'{"a":"cut \\ud83d","b":"\\\\ud83d \\ud83d\\ude00"}'
+    found = members(raw)
+    assert found["a"].value == b'"cut \\ufffd"'
+    assert raw[found["a"].value_at : found["a"].end] == b'"cut \\ud83d"'
+    assert found["b"].value == b'"\\\\ud83d \\ud83d\\ude00"'
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        pytest.param(b"", "truncated", id="empty"),
+        pytest.param(b"[1]", "not a JSON object", id="array"),
+        pytest.param(b'{"a":1}x', "byte 7|byte 8", id="trailing garbage"),
+        pytest.param(b"\xef\xbb\xbf{}", "byte 0", id="byte order mark"),
+        pytest.param('{"a":1}'.encode("utf-16"), "not UTF-8", id="UTF-16"),
+        pytest.param(b'{"a":"\xff"}', r"not UTF-8 \(byte 6\)", id="invalid UTF-8"),
+        pytest.param(b'{"a":NaN}', "byte 5", id="NaN"),
+        pytest.param(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deeply", id="nesting"),
+    ],
+)
+def test_what_is_not_json_is_refused_with_its_place(raw: bytes, says: str) -> None:
+    """F56, F59: the message says where, and echoes nothing."""
+    with pytest.raises(MalformedJson, match=says):
+        members(raw)
