@@ -1,0 +1,40 @@
+"""Usage objects as OpenRouter sends them, in whatever shape the provider behind it produced."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.ledger.pricing import nanousd
+
+_MOST_TOKENS = 2**53  # beyond it no JSON number is a count
+
+
+def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
+    """Return the token counts, and the cost if the object says one.
+
+    Values that make no sense (negative, text, absurd) are left out rather than booked. `cost` is what
+    OpenRouter charged, in USD (openrouter.ai/docs, Usage Accounting); it is never a sum of parts.
+    """
+    if not isinstance(usage, Mapping):
+        return NO_USAGE, None
+    prompt = _part(usage, "prompt_tokens_details")
+    completion = _part(usage, "completion_tokens_details")
+    tokens = Usage(
+        prompt_tokens=_count(usage.get("prompt_tokens")),
+        completion_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=_count(prompt.get("cached_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+    )
+    cost = nanousd(usage.get("cost"))
+    return tokens, None if cost is None else Cost(cost, "provider")
+
+
+def _part(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = usage.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _count(value: object) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if 0 <= value <= _MOST_TOKENS else None
