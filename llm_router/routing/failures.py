@@ -44,6 +44,7 @@ class FailureClass(Enum):
     NO_CREDIT = "no_credit"
     AUTH = "auth"
     MODEL_GONE = "model_gone"
+    INCAPABLE = "incapable"  # no endpoint of this model can do what the request needs
     REQUEST = "request"
     POLICY = "policy"
     MISCONFIGURED = "misconfig"  # a redirect, which is never followed
@@ -78,6 +79,7 @@ RULES: dict[FailureClass, Rule] = {
     _C.NO_CREDIT: Rule(False, "nothing", "account", closes_account_s=600),
     _C.AUTH: Rule(False, "nothing", "account", closes_account_s=60),
     _C.MODEL_GONE: Rule(True, "nothing", "upstream", cools="model_gone"),
+    _C.INCAPABLE: Rule(True, "nothing", "upstream"),
     _C.REQUEST: Rule(False, "nothing", "request"),
     _C.POLICY: Rule(False, "nothing", "request"),
     _C.MISCONFIGURED: Rule(True, "transport", "upstream"),
@@ -90,8 +92,8 @@ RULES: dict[FailureClass, Rule] = {
     _C.RESPONSE_TOO_LARGE: Rule(True, "model", "upstream"),
     _C.TOTAL_TIMEOUT: Rule(False, "model", "upstream", is_timeout=True),
     _C.EMPTY: Rule(True, "nothing", "upstream"),
-    _C.CLIENT_GONE: Rule(False, "nothing", "client"),
-    _C.DRAINING: Rule(False, "nothing", "router"),
+    _C.CLIENT_GONE: Rule(False, "nothing", "client", is_answer=False),
+    _C.DRAINING: Rule(False, "nothing", "router", is_answer=False),
 }
 
 

@@ -1,0 +1,367 @@
+"""Who may call which model now: the account's, the provider's and every model's gate.
+
+`admit` asks the gates in this order: the account (a bad key or no credit stops everything), the
+transport (the provider cannot be reached), the provider's cool-down, the model's breaker, the
+model's cool-down. What an answer does to which gate is decided by `failures.RULES` alone.
+
+While nothing is wrong, admitting and settling read no clock and report nothing.
+"""
+
+import heapq
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from msgspec import Struct
+
+from llm_router.clock import Clock
+from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.failures import Failure
+from llm_router.routing.gates import Gate, Limits, State
+from llm_router.settings import BreakerSettings
+
+log = logging.getLogger(__name__)
+
+ACCOUNT = "gate:account"
+TRANSPORT = "gate:transport"
+RATE = "gate:rate"
+ALL = "all"
+
+TRANSPORT_LIMITS = Limits(failures=3, first_wait_s=5.0, longest_wait_s=60.0)
+ACCOUNT_LIMITS = Limits(failures=1, first_wait_s=60.0, longest_wait_s=3600.0)
+DEFAULT_COOLDOWN_S = 5.0
+MODEL_GONE_S = 600.0
+LONGEST_COOLDOWN_S = 3600.0
+
+# Models named by clients are boundless; gates for them are not.
+MAX_MODELS = 4096
+
+GateName = Literal["account", "transport", "breaker", "cooldown"]
+
+
+class Permit(Struct, eq=False):
+    """Leave to call one model once. Hand it back through exactly one of the three settlements."""
+
+    model: str
+    request_id: str
+    number: int
+    is_probe: bool = False
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """`retry_after_s` is when every gate that refuses now may let somebody in, at the earliest."""
+
+    gate: GateName
+    retry_after_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """One gate for people: times are unix seconds, counted back from the boot clock."""
+
+    subject: str
+    state: State
+    since: float
+    until: float | None
+    reason: str | None
+    cooldown_until: float | None
+    failures: int
+    wait_s: float
+
+    @property
+    def is_gate(self) -> bool:
+        return self.subject.startswith("gate:")
+
+    @property
+    def is_clear(self) -> bool:
+        return self.state == "closed" and self.cooldown_until is None and not self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBreaker:
+    """One row of the table `breakers`, times as unix seconds."""
+
+    subject: str
+    state: State
+    since: float
+    until: float | None
+    until_boot_s: float | None
+    cooldown_until: float | None
+    cooldown_boot_s: float | None
+    boot_id: str | None
+    reason: str | None
+    failures: int
+    wait_s: float | None
+
+
+class Breakers:
+    """All gates of one process. `on_change` gets the whole state of a gate after each change.
+
+    `lease_s` is how long a probe may stay silent before another request takes its place.
+    """
+
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        clock: Clock,
+        on_change: Callable[[BreakerChanged], None],
+        *,
+        lease_s: float,
+        boot_id: str | None,
+    ) -> None:
+        self._clock = clock
+        self._on_change = on_change
+        self._lease_s = lease_s
+        self._boot_id = boot_id
+        self._limits = Limits(settings.failures, settings.open_s, settings.open_s)
+        self._latest = 0  # the number of the latest admission
+        self._models: dict[str, Gate] = {}
+        self._account = Gate(ACCOUNT, ACCOUNT_LIMITS, clock, self._report)
+        self._transport = Gate(TRANSPORT, TRANSPORT_LIMITS, clock, self._report)
+        self._rate = Gate(RATE, TRANSPORT_LIMITS, clock, self._report)
+
+    # Admission
+
+    def admit(self, model: str, request_id: str) -> Permit | Refusal:
+        """Return a permit, which the caller settles however the attempt ends, or why not."""
+        gate = self._models.get(model) or self._add(model)
+        if (
+            gate.is_clear
+            and self._account.is_clear
+            and self._transport.is_clear
+            and self._rate.is_clear
+        ):
+            self._latest += 1
+            return Permit(model, request_id, self._latest)
+        now = self._clock.monotonic()
+        # Every gate is asked before any is entered: a probe is not claimed in vain.
+        refusal = self._refusal(gate, now)
+        if refusal is not None:
+            return refusal
+        self._latest += 1
+        number = self._latest
+        is_probe = False
+        for each in (self._account, self._transport, self._rate, gate):
+            is_probe |= each.enter(number, now, self._lease_s, request_id)
+        return Permit(model, request_id, number, is_probe)
+
+    def peek(self, model: str) -> Refusal | None:
+        """Return what `admit` would refuse with; changes nothing."""
+        return self._refusal(self._models.get(model), self._clock.monotonic())
+
+    # Settlement
+
+    def answered(self, permit: Permit, lease_s: float | None = None) -> None:
+        """Say that upstream has accepted the call, before it has ended.
+
+        That clears the account and the transport at once: one long stream as their probe would
+        hold up everybody. A model's probe keeps its lease for `lease_s` from now; the model's
+        own success is still the true end.
+        """
+        if permit.is_settled:
+            return
+        self._account.passed(permit.number, permit.request_id)
+        self._transport.passed(permit.number, permit.request_id)
+        if permit.is_probe:
+            gate = self._gate(permit.model)
+            gate.renew(permit.number, self._lease_s if lease_s is None else lease_s)
+
+    def succeeded(self, permit: Permit) -> None:
+        """Say that the answer reached its true end."""
+        if permit.is_settled:
+            return
+        permit.is_settled = True
+        number, request_id = permit.number, permit.request_id
+        self._account.passed(number, request_id)
+        self._transport.passed(number, request_id)
+        self._gate(permit.model).passed(number, request_id)
+
+    def failed(self, permit: Permit, failure: Failure) -> None:
+        """Let `failures.RULES` decide what the failure means to which gate."""
+        if permit.is_settled:
+            return
+        permit.is_settled = True
+        number, request_id, rule = permit.number, permit.request_id, failure.rule
+        reason = _reason(failure)
+        gate = self._gate(permit.model)
+
+        if rule.cools == "model_gone":
+            gate.cool(MODEL_GONE_S, reason, request_id)
+        elif rule.cools != "nothing":
+            resting = gate if rule.cools == "model" else self._rate
+            resting.cool(_clamped(failure.retry_after_s, DEFAULT_COOLDOWN_S), reason, request_id)
+
+        if rule.counts in ("model", "model_and_transport"):
+            gate.failed_with(number, reason, request_id)
+        else:
+            gate.neutral(number, request_id)
+
+        if rule.counts in ("transport", "model_and_transport"):
+            self._transport.failed_with(number, reason, request_id)
+        elif rule.is_answer:
+            self._transport.passed(number, request_id)
+        else:
+            self._transport.neutral(number, request_id)
+
+        if rule.closes_account_s is not None:
+            wait_s = _clamped(failure.retry_after_s, rule.closes_account_s)
+            self._account.failed_with(number, reason, request_id, wait_s)
+        else:
+            self._account.neutral(number, request_id)
+
+    def neutral(self, permit: Permit) -> None:
+        """Say that the attempt ended without telling anything: the client left, we are draining."""
+        if permit.is_settled:
+            return
+        permit.is_settled = True
+        if permit.is_probe:
+            for gate in (self._account, self._transport, self._gate(permit.model)):
+                gate.neutral(permit.number, permit.request_id)
+
+    # Operators
+
+    def reset(self, subject: str) -> bool:
+        """Close a model or gate and end its cool-down ("all": every one); False if unknown."""
+        gates = {gate.subject: gate for gate in self._gates()}
+        chosen = list(gates.values()) if subject == ALL else [gates[subject]] * (subject in gates)
+        for gate in chosen:
+            gate.reset(self._latest, "reset by an operator")
+        return bool(chosen)
+
+    def views(self) -> list[BreakerView]:
+        """Return the three gates, then the models seen, by name."""
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        models = sorted(self._models.values(), key=lambda gate: gate.subject)
+        gates = (self._account, self._transport, self._rate, *models)
+        return [_view(gate, now, wall) for gate in gates]
+
+    def restore(self, rows: Iterable[StoredBreaker]) -> None:
+        """Take up the state that an earlier process left, with exactly the time remaining.
+
+        Failure counts are not taken up, and a probe that was under way then is lost.
+        """
+        for row in rows:
+            self._restore(row)
+
+    # Inside
+
+    def _gates(self) -> Iterable[Gate]:
+        return (self._account, self._transport, self._rate, *self._models.values())
+
+    def _gate(self, model: str) -> Gate:
+        return self._models.get(model) or self._add(model)
+
+    def _add(self, model: str) -> Gate:
+        if len(self._models) >= MAX_MODELS:
+            self._evict()
+        gate = self._models[model] = Gate(model, self._limits, self._clock, self._report)
+        return gate
+
+    def _evict(self) -> None:
+        """Forget an eighth of the models, those about which there is least to remember."""
+
+        def weight(gate: Gate) -> tuple[bool, float, int]:
+            return gate.state != "closed", gate.cooldown_until, len(gate.failed)
+
+        for gate in heapq.nsmallest(MAX_MODELS // 8, self._models.values(), key=weight):
+            del self._models[gate.subject]
+
+    def _refusal(self, model: Gate | None, now: float) -> Refusal | None:
+        asked: list[tuple[GateName, Gate, float]] = [
+            ("account", self._account, self._account.wait_left_s(now)),
+            ("transport", self._transport, self._transport.wait_left_s(now)),
+            ("cooldown", self._rate, self._rate.cooldown_left_s(now)),
+        ]
+        if model is not None:
+            asked.append(("breaker", model, model.wait_left_s(now)))
+            asked.append(("cooldown", model, model.cooldown_left_s(now)))
+        refusing = [(name, gate, left) for name, gate, left in asked if left > 0]
+        if not refusing:
+            return None
+        name, gate, _ = refusing[0]
+        return Refusal(name, max(left for *_, left in refusing), gate.reason or gate.state)
+
+    def _report(self, gate: Gate, before: State, request_id: str | None) -> None:
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        view = _view(gate, now, wall)
+        reason = gate.reason or ""
+        if gate.state != before:
+            level = logging.WARNING if gate.state == "open" else logging.INFO
+            log.log(level, "breaker %s: %s -> %s, %s", gate.subject, before, gate.state, reason)
+        self._on_change(
+            BreakerChanged(
+                subject=gate.subject,
+                at=wall,
+                from_state=before,
+                to_state=gate.state,
+                reason=reason,
+                request_id=request_id,
+                until=view.until,
+                until_boot_s=None if gate.state == "closed" else gate.until,
+                cooldown_until=view.cooldown_until,
+                cooldown_boot_s=gate.cooldown_until if view.cooldown_until else None,
+                boot_id=self._boot_id,
+                failures=len(gate.failed),
+                wait_s=gate.wait_s,
+            )
+        )
+
+    def _restore(self, row: StoredBreaker) -> None:
+        now, wall = self._clock.monotonic(), self._clock.wall()
+        same_boot = row.boot_id is not None and row.boot_id == self._boot_id
+        longest = {ACCOUNT: ACCOUNT_LIMITS, TRANSPORT: TRANSPORT_LIMITS}.get(
+            row.subject, self._limits
+        ).longest_wait_s
+
+        def left_s(boot_s: float | None, unix_s: float | None, at_most: float) -> float:
+            if same_boot and boot_s is not None:
+                return max(0.0, boot_s - now)
+            return min(max(0.0, unix_s - wall), at_most) if unix_s is not None else 0.0
+
+        cooling_s = left_s(row.cooldown_boot_s, row.cooldown_until, LONGEST_COOLDOWN_S)
+        if row.state == "closed" and not cooling_s:
+            return
+        gates = {gate.subject: gate for gate in self._gates()}
+        gate = gates.get(row.subject) or self._add(row.subject)
+        waiting_s = (
+            0.0 if row.state == "half_open" else left_s(row.until_boot_s, row.until, longest)
+        )
+        gate.reason = row.reason
+        gate.restore(
+            cast(State, "open" if row.state == "half_open" else row.state),
+            now + waiting_s,
+            row.wait_s or 0.0,
+            now + cooling_s if cooling_s else 0.0,
+            row.since,
+        )
+        if row.state == "half_open":
+            gate.reason = "the probe was lost with its process"
+            self._report(gate, "half_open", None)
+
+
+def _view(gate: Gate, now: float, wall: float) -> BreakerView:
+    cooling_s = gate.cooldown_left_s(now)
+    return BreakerView(
+        subject=gate.subject,
+        state=gate.state_at(now),
+        since=gate.since,
+        until=None if gate.state == "closed" else wall + gate.until - now,
+        reason=gate.reason,
+        cooldown_until=wall + cooling_s if cooling_s else None,
+        failures=len(gate.failed),
+        wait_s=gate.wait_s,
+    )
+
+
+def _clamped(asked_s: float | None, default_s: float) -> float:
+    return default_s if asked_s is None else min(max(asked_s, 1.0), LONGEST_COOLDOWN_S)
+
+
+def _reason(failure: Failure) -> str:
+    """Name the failure without upstream's words: they may quote the prompt."""
+    status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
+    return failure.kind.value + status
