@@ -1,0 +1,38 @@
+"""What SQLite's errors mean for whoever runs the router, as one sentence each."""
+
+import sqlite3
+from pathlib import Path
+
+from llm_router.errors import StorageError
+
+_ADVICE = {
+    sqlite3.SQLITE_NOTADB: "is not a SQLite database; move it away or choose another ledger.path",
+    sqlite3.SQLITE_CORRUPT: "is damaged; nothing was overwritten. Stop the router, keep a copy, "
+    "then restore a backup or try `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_READONLY: "cannot be written; check its owner and permissions and its folder's",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that it exists and that the router may read "
+    "and write it and its folder",
+    sqlite3.SQLITE_PERM: "cannot be used; check its owner and permissions and its folder's",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; free some space",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error",
+    sqlite3.SQLITE_BUSY: "is locked by another program; end that program's transaction",
+    sqlite3.SQLITE_LOCKED: "is locked by another program; end that program's transaction",
+    sqlite3.SQLITE_INTERRUPT: "took too long to answer; ask for a shorter period",
+}
+
+
+def explain(path: Path, error: sqlite3.Error) -> StorageError:
+    """Return what to raise `from error`: the file, what is wrong, what to do."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    advice = _ADVICE.get(primary)
+    if advice is None:
+        return StorageError(f"database {path}: {error}")
+    return StorageError(f"database {path} {advice} ({error})")
+
+
+def explain_os(path: Path, error: OSError) -> StorageError:
+    """Return what to raise when the file system refused before SQLite was asked."""
+    reason = error.strerror or str(error)
+    return StorageError(
+        f"{path}: {reason}; the router must be able to read and write it and its folder"
+    )
