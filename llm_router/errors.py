@@ -2,8 +2,9 @@
 
 RouterError                       has a message for people
 ├── SettingsError                 the configuration cannot be used; the start stops
+│   └── DocumentError             categories, chains and aliases that cannot be used
 ├── StorageError                  the database cannot do it now (locked, full, corrupt)
-├── UpstreamError                 one call to the provider failed; carries the evidence
+├── UpstreamError                 one call to the provider broke below HTTP
 ├── ClientGone                    the client left or stopped reading
 └── HttpError                     answers a client: status, type, and what else it should know
     ├── InvalidRequest            400 invalid_request
@@ -28,7 +29,10 @@ RouterError                       has a message for people
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from llm_router.routing.failures import FailureClass
 
 
 class RouterError(Exception):
@@ -43,8 +47,25 @@ class SettingsError(RouterError):
     """Names the file or variable, the key, and what is allowed."""
 
 
+class DocumentError(SettingsError):
+    """`path` is the offending place, like `categories.code.models[1]`; empty for the whole."""
+
+    def __init__(self, path: str, problem: str) -> None:
+        super().__init__(f"{path}: {problem}" if path else problem)
+        self.path = path
+        self.problem = problem
+
+
 class StorageError(RouterError):
     """SQLite could not do what was asked; nothing was half written."""
+
+
+class UpstreamError(RouterError):
+    """A call to the provider broke below HTTP; `kind` says what the failure table needs to know."""
+
+    def __init__(self, kind: "FailureClass", message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ClientGone(RouterError):

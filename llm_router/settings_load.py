@@ -1,0 +1,168 @@
+"""Settings from built-in defaults < config.toml < .env < environment, and what refuses a start."""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from llm_router.errors import DocumentError, SettingsError
+from llm_router.routing import document
+from llm_router.routing.config import RoutingConfig
+from llm_router.settings import Settings
+from llm_router.settings_sources import (
+    KEYS,
+    SECTIONS,
+    Given,
+    read_env_file,
+    read_environment,
+    read_toml,
+)
+from llm_router.settings_values import checked, is_loopback, is_secret
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """`seed` fills an empty database; `sources` says where each setting that was given stands.
+
+    `warnings` are sentences for the log: nothing in them stops a start.
+    """
+
+    settings: Settings
+    seed: RoutingConfig
+    sources: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+def load_settings(
+    *,
+    config_file: Path | None = None,
+    env_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    base_dir: Path = Path(),
+) -> Settings:
+    """Return the settings alone; see `load`."""
+    return load(
+        config_file=config_file, env_file=env_file, environ=environ, base_dir=base_dir
+    ).settings
+
+
+def load(
+    *,
+    config_file: Path | None = None,
+    env_file: Path | None = None,
+    environ: Mapping[str, str] = os.environ,
+    base_dir: Path = Path(),
+) -> Loaded:
+    """Read every source; raises SettingsError at the first thing that cannot be used.
+
+    `config.toml` and `.env` in `base_dir` are read when they exist; files that are named must.
+    A missing API key is no fault here: `require_api_key` asks for it where it is needed.
+    """
+    toml = _existing(config_file, base_dir / "config.toml")
+    dotenv = _existing(env_file, base_dir / ".env")
+    layers = [
+        *((path, read_toml(path)) for path in toml),
+        *((path, read_env_file(path)) for path in dotenv),
+        (None, read_environment(environ)),
+    ]
+    given = {key: value for _, layer in layers for key, value in layer.values.items()}
+    with_secrets = [path for path, layer in layers if path and any(map(is_secret, layer.values))]
+    doubts = [doubt for _, layer in layers for doubt in layer.doubts]
+    return Loaded(
+        _build(given),
+        _seed(layers[0][0], layers[0][1].document),
+        {key: given[key].where for key in KEYS if key in given},
+        (*doubts, *readable_by_others(with_secrets)),
+    )
+
+
+def check_start(settings: Settings) -> None:
+    """Refuse what cannot or must not be served; `serve` and `check-config` both ask."""
+    check_supported(settings)
+    check_bind(settings)
+
+
+def check_supported(settings: Settings) -> None:
+    """Refuse values whose names are settled but whose feature this version does not have."""
+    server, classifier = settings.server, settings.classifier
+    for is_refused, what, instead in (
+        (classifier.mode == "local", "classifier.mode = local", "hybrid or keywords"),
+        (classifier.sticky == "session", "classifier.sticky = session", "off"),
+        (server.workers > 1, f"server.workers = {server.workers}", "1"),
+        (settings.ledger.store_text, "ledger.store_text = true", "false"),
+    ):
+        if is_refused:
+            raise SettingsError(f"{what} is not in this version; use {instead}.")
+
+
+def check_bind(settings: Settings) -> None:
+    """Refuse to listen beyond this machine without both an admin key and client keys."""
+    server = settings.server
+    keys = {"ROUTER_ADMIN_KEY": server.admin_key, "ROUTER_CLIENT_KEYS": server.client_keys}
+    missing = [name for name, given in keys.items() if not given]
+    if missing and not is_loopback(server.host):
+        raise SettingsError(
+            f"server.host = {server.host} can be reached from other machines, which takes an admin "
+            f"key and client keys: set {' and '.join(missing)}, or listen on 127.0.0.1."
+        )
+
+
+def require_api_key(settings: Settings) -> SecretStr:
+    """Return OpenRouter's key, or say where to put one and how to do without."""
+    if settings.upstream.api_key is None:
+        raise SettingsError(
+            "OPENROUTER_API_KEY is not set. Put OPENROUTER_API_KEY=sk-or-... into .env or the "
+            "environment (keys: https://openrouter.ai/settings/keys), or run `make demo`, which "
+            "needs no key."
+        )
+    return settings.upstream.api_key
+
+
+def readable_by_others(paths: Iterable[Path]) -> tuple[str, ...]:
+    """Return a warning for each file whose mode lets other users of the machine read it."""
+    if sys.platform == "win32":  # where modes say nothing
+        return ()
+    return tuple(
+        f"{path} can be read by other users of this machine; run: chmod 600 {path}"
+        for path in paths
+        if path.exists() and path.stat().st_mode & 0o077
+    )
+
+
+def _existing(named: Path | None, usual: Path) -> list[Path]:
+    if named is not None:
+        return [named]
+    return [usual] if usual.exists() else []
+
+
+def _build(given: Mapping[str, Given]) -> Settings:
+    tree: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    for key, value in given.items():
+        section, _, name = key.partition(".")
+        tree[section][name] = checked(key, value)
+    settings = Settings.model_validate(tree)
+    _check_keys(settings, given)
+    return settings
+
+
+def _check_keys(settings: Settings, given: Mapping[str, Given]) -> None:
+    admin, named = settings.server.admin_key, settings.server.named_client_keys()
+    if len({*named.values()}) < len(settings.server.client_keys):
+        where = given["server.client_keys"].where
+        raise SettingsError(f"{where}: each client key and each name may stand there only once.")
+    if admin is not None and admin.get_secret_value() in named.values():
+        raise SettingsError(
+            f"{given['server.admin_key'].where}: the admin key is also a client key; every client "
+            "could change the configuration with it."
+        )
+
+
+def _seed(path: Path | None, raw: Mapping[str, Any]) -> RoutingConfig:
+    try:
+        return document.seed(raw)
+    except DocumentError as exc:
+        raise SettingsError(f"{path}, {exc}") from exc
