@@ -17,7 +17,13 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(fd: int) -> None:
-        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        # Far beyond the end: a lock on Windows keeps everybody from reading what it covers.
+        position = os.lseek(fd, 0, os.SEEK_CUR)
+        os.lseek(fd, 1 << 40, os.SEEK_SET)
+        try:
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        finally:
+            os.lseek(fd, position, os.SEEK_SET)
 else:
     import fcntl
 
