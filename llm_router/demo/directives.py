@@ -6,38 +6,22 @@ A prompt carries any number of directives, anywhere in the last user message:
     [[demo fail=*:429 retry_after=7]]                    every model does, with Retry-After
     [[demo fail=glm-5,gpt-4o-mini:502 times=2]]          the next two calls with this very prompt
     [[demo model=glm-5 drop=5]]                          a reset after five chunks of the answer
+    [[demo break_after=5]]                               the same for every model
     [[demo fail=*:502 via=event after=3 code=server_error]]   an error event inside the stream
     [[demo stall=headers]]  [[demo stall=0]]  [[demo stall=5]]
     [[demo usage=absent no_done crlf]]
 
 and, outside any brackets, `chunks=100 gap=20`: an answer of 100 chunks, 20 ms apart.
-A word alone is a switch; values with blanks stand in double quotes. `Behaviour` lists the words.
-Places in an answer are `headers` (before the status line) or a number of chunks with substance
-already sent; 0 is after the comments and before the first data event.
+A word alone is a switch; values with blanks stand in double quotes. The words are the fields of
+`Behaviour`, and `fail=` and `break_after=` as above; a place is `headers` or a number of chunks.
 """
 
-import asyncio
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, get_args
 
-HEADERS = -1
-
-Via = Literal["http", "body", "event"]
-Choices = Literal["present", "empty", "none"]
-UsageShape = Literal[
-    "repeat",  # the finish repeated beside usage, as captured from OpenRouter since 2026
-    "empty",  # `choices: []`, as documented
-    "blank",  # a choice without a finish, as captured in 2025
-    "null",  # like "empty", with `"usage": null` on every other chunk
-    "twice",
-    "absent",
-    "no_cost",
-    "negative",
-    "huge",
-    "text",
-]
+from llm_router.demo.behaviour import HEADERS, Behaviour, Choices, UsageShape, Via
 
 _DIRECTIVE = re.compile(r"\[\[demo\s([^\]]*)\]\]")
 _WORD = re.compile(r'\s*([a-z_]+)(?:=("[^"]*"|\S+))?(?=\s|$)')
@@ -46,79 +30,6 @@ _LOAD = re.compile(r"\bchunks=(\d{1,6})(?:\s+gap=(\d{1,6}))?")
 
 class DirectiveError(ValueError):
     """A directive that cannot be understood; `str()` says what is allowed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """What to do with the calls of some models. All defaults together are a healthy answer.
-
-    `model` is an id, the part after its slash, several of both with commas, or `*` for every
-    OpenRouter model (Ollama's are hit only by name). `times` limits it to that many calls.
-    """
-
-    model: str = "*"
-    times: int | None = None
-
-    # An error: `status` in OpenRouter's shape as an HTTP answer, a 200 with an error body, or an
-    # event of the stream after `after` chunks. `code` replaces the number inside ("none": no code).
-    status: int | None = None
-    via: Via = "http"
-    after: int = 0
-    message: str | None = None
-    code: str | int | None = None
-    error_type: str | None = None
-    retry_after: str | int | None = None
-    platform: bool = False  # OpenRouter's own limit, with X-RateLimit-* headers
-    choices: Choices = "present"
-    html: bool = False  # an HTML page, with `status` or 200
-
-    # Where the answer stops. A stall beats (sends comments) every `beat` ms; without `beat` it
-    # beats at 0 only and is silent elsewhere. `stall_ms` or `release` ends it.
-    stall: int | None = None
-    stall_ms: int | None = None
-    beat: int | None = None
-    release: asyncio.Event | None = None
-    drop: int | None = None  # TCP reset
-    close: int | None = None  # FIN without the chunked body's end
-    end: int | None = None  # a well-formed end of the body, too early
-
-    # What a stream looks like.
-    comments: int | None = None
-    role: bool = False  # a role-only chunk before the first with substance
-    chunks: int | None = None
-    gap: int | None = None  # ms between chunks
-    no_finish: bool = False
-    no_done: bool = False
-    usage: UsageShape = "repeat"
-    crlf: bool = False
-    bytewise: bool = False
-    huge: int | None = None  # one content event with this many bytes of text
-    json: bool = False  # a JSON body to a stream request
-    insert: bytes | None = None  # raw bytes in the stream after `after` chunks
-
-    # What the answer says.
-    empty: bool = False  # a finish without a single token
-    text: str | None = None
-    finish: str | None = None
-    served: str | None = None  # the `model` of the answer
-    provider: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    def applies_to(self, model: str) -> bool:
-        return any(
-            name in ("*", model) or model.endswith("/" + name) for name in self.model.split(",")
-        )
-
-    def names(self, model: str) -> bool:
-        """Like `applies_to`, without the wildcard."""
-        return self.model != "*" and self.applies_to(model)
-
-    @property
-    def is_streamed_error(self) -> bool:
-        return self.status is not None and self.via == "event"
-
-
-HEALTHY = Behaviour()
 
 
 def parse(text: str) -> tuple[Behaviour, ...]:

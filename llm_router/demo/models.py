@@ -3,7 +3,7 @@
 Prices and windows are close to those OpenRouter listed in 2026; they only need to be plausible.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -170,25 +170,37 @@ class ModelList:
     """What the demo lists and serves: the models above and `extra` ids, without those `gone`."""
 
     def __init__(self, *, gone: Iterable[str] = (), extra: Iterable[DemoModel | str] = ()) -> None:
-        self._gone = frozenset(gone)
-        added = (
-            m if isinstance(m, DemoModel) else DemoModel(m, m, provider="Demo", slug=m)
-            for m in extra
-        )
-        models = {model.id: model for model in (*MODELS, *added)}
-        self.models = tuple(m for m in models.values() if m.id not in self._gone)
-        self._by_id = {m.slug: m for m in self.models} | {m.id: m for m in self.models}
+        self._models = {model.id: model for model in MODELS}
+        self._gone: set[str] = set()
+        self.add(*extra)
+        self.retire(*gone)
+
+    def add(self, *models: DemoModel | str) -> None:
+        """Serve further models; a bare id gets made-up prices and everything switched on."""
+        for model in models:
+            if isinstance(model, str):
+                model = DemoModel(model, model, provider="Demo", slug=model)
+            self._models[model.id] = model
+            self._gone.discard(model.id)
+
+    def retire(self, *ids: str) -> None:
+        """List these no longer and answer 404 for them."""
+        self._gone.update(ids)
 
     def find(self, model_id: str) -> DemoModel | None:
         """Return the model of an id or dated slug; variants such as `:nitro` are the same model."""
-        found = self._by_id.get(model_id)
-        if found is None and ":" in model_id:
-            found = self._by_id.get(model_id.partition(":")[0])
-        return found
+        for name in (model_id, model_id.partition(":")[0]):
+            for model in self._served():
+                if name in (model.id, model.slug):
+                    return model
+        return None
 
     def is_gone(self, model_id: str) -> bool:
         return model_id in self._gone
 
     def listing(self) -> dict[str, Any]:
-        data = [model.listing() for model in self.models]
+        data = [model.listing() for model in self._served()]
         return {"data": data, "total_count": len(data), "links": {"next": None}}
+
+    def _served(self) -> Iterator[DemoModel]:
+        return (model for model in self._models.values() if model.id not in self._gone)

@@ -4,15 +4,16 @@ It classifies by a few keywords (`content.categorise`), so that a router has som
 Orders for it name its model: `demo.fail("qwen2.5:0.5b", status=503)`; a `*` leaves it alone.
 """
 
-import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aiohttp import web
 
-from llm_router.demo import answers, content, directives, refusals
-from llm_router.demo.directives import Behaviour, DirectiveError
+from llm_router.demo import content
+from llm_router.demo.ask import last_user_text
+from llm_router.demo.behaviour import HEALTHY, Behaviour
+from llm_router.demo.directives import DirectiveError
 from llm_router.demo.script import Call, Script
 from llm_router.demo.wire import Stream, Wire
 
@@ -22,6 +23,12 @@ VERSION = "0.32.15"
 _WHEN = "2026-08-21T10:00:00.123456Z"
 _MS = 1_000_000
 _BUSY = "server busy, please try again.  maximum pending requests exceeded"
+
+
+class _Trouble(Exception):
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Ollama:
@@ -56,65 +63,62 @@ class Ollama:
 
     async def _get(self, request: web.Request, facts: Any) -> web.StreamResponse:
         call = self._script.record(request, b"")
-        how = self._script.behaviour(request.path, by_name_only=True)
-        wire = Wire(request, self._script, call, how)
-        if how.status is not None:
-            return await wire.plain(_error("unavailable"), status=how.status)
-        return await wire.plain(_encode(facts))
+        with self._script.watching(call):
+            how = self._script.behaviour(request.path, by_name_only=True)
+            wire = Wire(request, self._script, call, how)
+            if how.status is not None:
+                return await wire.plain(_error("unavailable"), status=how.status)
+            return await wire.plain(_encode(facts))
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         call = self._script.record(request, await request.read())
-        try:
-            return await self._answer(request, call)
-        except (asyncio.CancelledError, ConnectionError):
-            if not call.is_over:
-                call.disconnected_at = asyncio.get_running_loop().time()
-            self._script.moved()
-            raise
-
-    async def _answer(self, request: web.Request, call: Call) -> web.StreamResponse:
-        raw, trouble = self._read(call)
-        how = directives.HEALTHY
-        if trouble is None:
-            text = answers.last_user_text(raw.get("messages"))
+        with self._script.watching(call):
             try:
-                how = self._script.behaviour(str(call.model), text, by_name_only=True)
-            except DirectiveError:
-                # It spoils the answer at the chat endpoint, where people see why.
-                how = directives.HEALTHY
-            if how.status is not None and not how.html:
-                trouble = how.status, how.message or _words(how.status, str(call.model))
-        wire = Wire(request, self._script, call, how)
-        if trouble is not None:
-            return await wire.plain(_error(trouble[1]), status=trouble[0])
-        if how.html:
-            page = refusals.page(how.status or 200)
-            return await wire.plain(page, status=how.status or 200, content_type="text/html")
-        return await self._perform(wire, str(call.model), raw, how)
+                raw = self._read(call)
+            except _Trouble as exc:
+                wire = Wire(request, self._script, call, HEALTHY)
+                return await wire.plain(_error(str(exc)), status=exc.status)
+            how = self._how(call, raw)
+            wire = Wire(request, self._script, call, how)
+            if how.html:
+                return await wire.page()
+            if how.status is not None:
+                words = how.message or _words(how.status, str(call.model))
+                return await wire.plain(_error(words), status=how.status)
+            return await self._perform(wire, str(call.model), raw, how)
 
-    def _read(self, call: Call) -> tuple[dict[str, Any], tuple[int, str] | None]:
-        """Return the request, and what Ollama would say against it."""
+    def _how(self, call: Call, raw: dict[str, Any]) -> Behaviour:
+        text = last_user_text(raw.get("messages"))
+        try:
+            return self._script.behaviour(str(call.model), text, by_name_only=True)
+        except DirectiveError:
+            # The chat endpoint refuses it, where people see why.
+            return HEALTHY
+
+    def _read(self, call: Call) -> dict[str, Any]:
+        """Return the request; raise what Ollama would say against it."""
         if not call.body:
-            return {}, (400, "missing request body")
+            raise _Trouble(400, "missing request body")
         try:
             raw = json.loads(call.body)
         except ValueError as exc:
-            return {}, (400, str(exc))
+            raise _Trouble(400, str(exc)) from exc
         name = raw.get("model") if isinstance(raw, dict) else None
         if not isinstance(name, str) or not name:
-            return {}, (400, "model is required")
+            raise _Trouble(400, "model is required")
         call.model = name if ":" in name else name + ":latest"
         if call.model not in self._models:
-            return raw, (404, f"model '{name}' not found")
+            raise _Trouble(404, f"model '{name}' not found")
         if raw.get("think") is True:
-            return raw, (400, f'"{name}" does not support thinking')
+            raise _Trouble(400, f'"{name}" does not support thinking')
         if raw.get("keep_alive") == "-1":
-            return raw, (400, 'time: missing unit in duration "-1"')
+            raise _Trouble(400, 'time: missing unit in duration "-1"')
         wanted = raw.get("format")
         if wanted not in (None, "", "json") and not isinstance(wanted, dict):
             expected = 'expected "json" or a valid JSON Schema object'
-            return raw, (400, f"invalid format: {json.dumps(wanted)}; {expected}")
-        return raw, None
+            raise _Trouble(400, f"invalid format: {json.dumps(wanted)}; {expected}")
+        assert isinstance(raw, dict)
+        return raw
 
     async def _perform(
         self, wire: Wire, model: str, raw: dict[str, Any], how: Behaviour
@@ -152,7 +156,7 @@ def _say(model: str, raw: dict[str, Any], how: Behaviour) -> tuple[str, ...]:
         return ()
     if how.text is not None:
         return content.pieces(how.text)
-    text = answers.last_user_text(raw["messages"])
+    text = last_user_text(raw["messages"])
     wanted = raw.get("format")
     if isinstance(wanted, dict):
         return content.pieces(json.dumps(content.fill(wanted, text)))

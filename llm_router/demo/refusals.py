@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from aiohttp import web
+
 from llm_router.demo.answers import Answer
-from llm_router.demo.directives import Behaviour
+from llm_router.demo.behaviour import Behaviour
 
 # status: (message, error_type), from OpenRouter's page on errors and from captured answers.
 _WORDS: dict[int, tuple[str, str]] = {
@@ -57,9 +59,24 @@ def body(status: int, behaviour: Behaviour, model: str, provider: str) -> bytes:
     return json.dumps(facts).encode()
 
 
-def plain(status: int, message: str) -> bytes:
-    """Return the documented minimum, as OpenRouter's own checks answer it."""
-    return json.dumps({"error": {"message": message, "code": status}}).encode()
+class Refused(Exception):
+    """A call that OpenRouter itself turns away, with the documented minimum of words."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+    def body(self) -> bytes:
+        return json.dumps({"error": {"message": str(self), "code": self.status}}).encode()
+
+
+def authorize(request: web.Request, api_key: str | None) -> None:
+    """Raise Refused without a Bearer key, or with another than `api_key`, if there is one."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key:
+        raise Refused(401, "Missing Authentication header")
+    if api_key is not None and key != api_key:
+        raise Refused(401, "User not found.")
 
 
 def headers(behaviour: Behaviour) -> dict[str, str]:
@@ -79,9 +96,10 @@ def platform_headers() -> dict[str, str]:
     }
 
 
-def event(status: int, answer: Answer) -> bytes:
+def event(answer: Answer) -> bytes:
     """Return an error as an event of a stream, as OpenRouter's page on errors shows it."""
     behaviour = answer.shape
+    status = behaviour.status or 500
     facts: dict[str, Any] = {"error": error(status, behaviour, answer.served, answer.provider)}
     if behaviour.choices != "none":
         delta = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from llm_router.demo import directives
-from llm_router.demo.directives import HEADERS, HEALTHY, Behaviour
+from llm_router.demo.behaviour import HEADERS, HEALTHY, Behaviour
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +120,17 @@ class Script:
             del self.requests[: -self._keep]
         self.moved()
         return call
+
+    @contextmanager
+    def watching(self, call: Call) -> Iterator[None]:
+        """Note when the caller of an unfinished call leaves."""
+        try:
+            yield
+        except (asyncio.CancelledError, ConnectionError):
+            if not call.is_over:
+                call.disconnected_at = asyncio.get_running_loop().time()
+            self.moved()
+            raise
 
     def moved(self) -> None:
         """Wake `until`."""

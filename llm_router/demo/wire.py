@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from llm_router.demo.directives import HEADERS, Behaviour
+from llm_router.demo import refusals
+from llm_router.demo.behaviour import HEADERS, Behaviour
 from llm_router.demo.script import Call, Script
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -67,6 +68,11 @@ class Wire:
         await parts.write(body[len(body) // 2 :])
         await parts.write_eof()
         return self._finish(parts)
+
+    async def page(self) -> web.StreamResponse:
+        """Answer with HTML, as a CDN in front of an API does when it is in trouble."""
+        status = self._how.status or 200
+        return await self.plain(refusals.page(status), status=status, content_type="text/html")
 
     async def stream(self, stream: Stream, headers: dict[str, str]) -> web.StreamResponse:
         how = self._how

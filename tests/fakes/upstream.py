@@ -1,7 +1,7 @@
 """The tests' upstream: the demo upstream on a real socket.
 
     async with running_upstream(gone=["openrouter/aurora-alpha"]) as demo:
-        demo.fail("z-ai/glm-5", status=503, times=2)         # any field of directives.Behaviour
+        demo.fail("z-ai/glm-5", status=503, times=2)         # any field of behaviour.Behaviour
         demo.fail("glm-5", drop=5)                           # RST after five chunks
         demo.fail(status=502, via="event", code="server_error")   # first event is an error
         release = demo.hold("gpt-4o-mini", at=3)             # waits after three chunks

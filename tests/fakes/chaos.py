@@ -1,0 +1,131 @@
+"""A TCP server that writes scripted bytes: for HTTP that is illegal, cut short, or late.
+
+    async with running_chaos([REQUEST, b"HTTP/1.1 200 OK\\r\\n\\r\\ndata: {", RST]) as chaos:
+        ... talk to chaos.url ...
+        chaos.connections[0].received, chaos.connections[0].ended
+
+Each connection plays the next script; the last one repeats. A script is a list of steps: bytes to
+write, an `asyncio.Event` to wait for, or one of the words below. A script that ends closes.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from enum import Enum, auto
+from typing import cast
+
+from llm_router.tasks import spawn
+
+
+class Do(Enum):
+    REQUEST = auto()  # wait for one more request: its head and, by Content-Length, its body
+    RST = auto()
+    FIN = auto()  # close our side only and go on reading
+    HANG = auto()  # until the peer leaves
+
+
+REQUEST, RST, FIN, HANG = Do
+
+Step = bytes | asyncio.Event | Do
+
+
+class Connection(asyncio.Protocol):
+    """One connection: what came in, and how it ended ("eof", "closed", "reset", or None: open).
+
+    "eof" is the peer's FIN, "reset" its RST, "closed" our own doing.
+    """
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self.received = bytearray()
+        self.ended: str | None = None
+        self.over = asyncio.Event()
+        self._steps = steps
+        self._read = 0
+        self._more = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._task = spawn(self._play(), name="chaos")
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        self._more.set()
+
+    def eof_received(self) -> bool:
+        self._end("eof")
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end("closed" if exc is None else "reset")
+        self._task.cancel()
+
+    def abort(self) -> None:
+        """Cut the connection without a word; safe to call at any time."""
+        self._task.cancel()
+        self._transport.abort()
+
+    def _end(self, how: str) -> None:
+        self.ended = self.ended or how
+        self.over.set()
+
+    async def _play(self) -> None:
+        for step in self._steps:
+            match step:
+                case bytes():
+                    self._transport.write(step)
+                case asyncio.Event():
+                    await step.wait()
+                case Do.REQUEST:
+                    await self._request()
+                case Do.RST:
+                    sock = self._transport.get_extra_info("socket")
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self._transport.abort()
+                case Do.FIN:
+                    self._transport.write_eof()
+                case Do.HANG:
+                    await self.over.wait()
+        self._transport.close()
+
+    async def _request(self) -> None:
+        while (size := _request_size(self.received[self._read :])) is None:
+            self._more.clear()
+            await self._more.wait()
+        self._read += size
+
+
+def _request_size(data: bytes | bytearray) -> int | None:
+    head, blank, body = bytes(data).partition(b"\r\n\r\n")
+    if not blank:
+        return None
+    lengths = (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    length = int(next(lengths, b":0").partition(b":")[2])
+    return len(head) + 4 + length if len(body) >= length else None
+
+
+class Chaos:
+    def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
+        self.connections: list[Connection] = []
+        self.url = ""
+        self._scripts = scripts
+
+    def accept(self) -> Connection:
+        script = self._scripts[min(len(self.connections), len(self._scripts) - 1)]
+        self.connections.append(Connection(script))
+        return self.connections[-1]
+
+
+@asynccontextmanager
+async def running_chaos(*scripts: Sequence[Step]) -> AsyncIterator[Chaos]:
+    """Listen on 127.0.0.1, any port; `url` has no path."""
+    chaos = Chaos(scripts)
+    server = await asyncio.get_running_loop().create_server(chaos.accept, "127.0.0.1", 0)
+    chaos.url = "http://{}:{}".format(*server.sockets[0].getsockname())
+    try:
+        yield chaos
+    finally:
+        server.close()
+        for connection in chaos.connections:
+            connection.abort()
