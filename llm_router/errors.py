@@ -4,6 +4,7 @@ RouterError                       has a message for people
 ├── SettingsError                 the configuration cannot be used; the start stops
 │   └── DocumentError             categories, chains and aliases that cannot be used
 ├── StorageError                  the database cannot do it now (locked, full, corrupt)
+│   └── RowRefused                the database will never take these rows
 ├── UpstreamError                 one call to the provider broke below HTTP
 ├── ClientGone                    the client left or stopped reading
 └── HttpError                     answers a client: status, type, and what else it should know
@@ -58,6 +59,10 @@ class DocumentError(SettingsError):
 
 class StorageError(RouterError):
     """SQLite could not do what was asked; nothing was half written."""
+
+
+class RowRefused(StorageError):
+    """A row breaks a rule of the schema: trying again is no use, doing without it is."""
 
 
 class UpstreamError(RouterError):
