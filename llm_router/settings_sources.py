@@ -14,7 +14,7 @@ from typing import Any
 from dotenv.parser import parse_stream
 
 from llm_router.errors import SettingsError
-from llm_router.routing.document import near
+from llm_router.routing.names import near
 from llm_router.settings import Section, Settings
 
 PREFIX = "LLM_ROUTER_"

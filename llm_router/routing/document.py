@@ -11,44 +11,48 @@ One shape everywhere: JSON in the database and over HTTP, TOML in files.
     description = "Writing and fixing code."
 """
 
-import difflib
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from llm_router.errors import DocumentError
-from llm_router.routing.config import BUILTIN, DIRECT, Category, RoutingConfig
+from llm_router.routing.config import BUILTIN, Category, RoutingConfig
 from llm_router.routing.defaults import default_config
+from llm_router.routing.names import (
+    AliasName,
+    CategoryName,
+    Description,
+    Keywords,
+    ModelId,
+    Models,
+    is_model_id,
+    near,
+    safe,
+)
 
-NAME = r"[a-z0-9][a-z0-9_-]{0,63}"
-# A client that says `router` or `auto` asks us to choose, and `all` resets every breaker.
-_TAKEN_ALIASES = frozenset({"router", "auto", "all"})
-_MODEL_ID = re.compile(r"~?[A-Za-z0-9][\w.-]*/[A-Za-z0-9~][\w.:/@+-]*", re.ASCII)
-_PLAIN = re.compile(r"[\w-]{1,64}", re.ASCII)
 _WORDS = {
     "extra_forbidden": "unknown field",
     "missing": "is missing",
     "string_type": "must be text",
     "string_unicode": "must be text in valid Unicode",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
     "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
     "dict_type": "must be an object",
     "tuple_type": "must be a list",
+    "too_short": "must not be empty",
+    "too_long": "must have at most {max_length} entries",
+    "value_error": "{error}",
 }
-
-Name = Annotated[str, StringConstraints(max_length=64)]
-ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-# One line of text: control characters have no business in logs and prompts.
-Line = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]*$")]
-Keyword = Annotated[Line, StringConstraints(min_length=1, max_length=100)]
-Models = Annotated[tuple[ModelName, ...], Field(min_length=1, max_length=32)]
-Keywords = Annotated[tuple[Keyword, ...], Field(max_length=500)]
-Description = Annotated[Line, StringConstraints(max_length=1000)]
 
 
 class Strict(BaseModel):
@@ -64,8 +68,8 @@ class CategoryDocument(Strict):
 
 
 class Document(Strict):
-    categories: Annotated[dict[Name, CategoryDocument], Field(max_length=200)]
-    aliases: Annotated[dict[Name, ModelName], Field(max_length=1000)] = {}
+    categories: Annotated[dict[CategoryName, CategoryDocument], Field(max_length=200)]
+    aliases: Annotated[dict[AliasName, ModelId], Field(max_length=1000)] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,11 @@ def parse(document: object, *, version: int = 0) -> RoutingConfig:
         checked = Document.model_validate(document)
     except ValidationError as exc:
         raise explain(exc) from None
-    _check_names(checked)
+    for name in BUILTIN:
+        if name not in checked.categories:
+            raise DocumentError(
+                f"categories.{name}", "is missing; built-in categories always exist"
+            )
     categories = {
         name: Category(name, entry.models, entry.keywords, entry.description)
         for name, entry in checked.categories.items()
@@ -134,9 +142,9 @@ def to_toml(config: RoutingConfig) -> str:
     return tomli_w.dumps(to_dict(config))
 
 
-def changes(before: RoutingConfig | None, after: RoutingConfig) -> list[Change]:
-    """Return what differs, category by category and field by field."""
-    old, new = _flat(before), _flat(after)
+def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Change]:
+    """Return what differs between two documents, category by category and field by field."""
+    old, new = _flat(before) if before else {}, _flat(after)
     return [
         Change(path, old.get(path), new.get(path))
         for path in dict.fromkeys([*old, *new])
@@ -146,23 +154,13 @@ def changes(before: RoutingConfig | None, after: RoutingConfig) -> list[Change]:
 
 def explain(exc: ValidationError) -> DocumentError:
     """Say in one sentence what pydantic found; unknown fields are named together."""
-    errors = exc.errors(include_url=False, include_context=False, include_input=False)
-    unknown = [_path(e["loc"]) for e in errors if e["type"] == "extra_forbidden"]
+    errors = exc.errors(include_url=False, include_input=False)
+    unknown = [_path(error["loc"]) for error in errors if error["type"] == "extra_forbidden"]
     if len(unknown) > 1:
         return DocumentError(unknown[0], f"unknown fields: {', '.join(unknown[:20])}")
     first = errors[0]
-    if first["loc"] and first["loc"][-1] == "[key]":
-        first["loc"] = first["loc"][:-1]
-    if first["type"] == "string_pattern_mismatch":
-        return DocumentError(_path(first["loc"]), "must be one line without control characters")
-    words = _WORDS.get(first["type"]) or _lower_first(first["msg"])
-    return DocumentError(_path(first["loc"]), words)
-
-
-def near(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean a or b?`, or nothing when nothing is near."""
-    matches = difflib.get_close_matches(name[:200], list(known), n=3)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
+    words = _WORDS[first["type"]].format_map(first.get("ctx", {}))
+    return DocumentError(_path(part for part in first["loc"] if part != "[key]"), words)
 
 
 def _described(entry: object, default: Mapping[str, Any] | None) -> object:
@@ -171,47 +169,20 @@ def _described(entry: object, default: Mapping[str, Any] | None) -> object:
     return {"description": default["description"]} | dict(entry)
 
 
-def _check_names(document: Document) -> None:
-    for name in document.categories:
-        if not re.fullmatch(NAME, name):
-            raise DocumentError(
-                _path(("categories", name)),
-                "a category is named by 1 to 64 of a-z, 0-9, _ and -, not beginning with _ or -",
-            )
-        if name == DIRECT:
-            raise DocumentError(f"categories.{name}", f"the name {DIRECT} is reserved")
-    for name in BUILTIN:
-        if name not in document.categories:
-            raise DocumentError(f"categories.{name}", "is missing: it is a built-in category")
-    for alias, model_id in document.aliases.items():
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}", alias):
-            raise DocumentError(
-                _path(("aliases", alias)),
-                "an alias is 1 to 64 of letters, digits, . _ : and -",
-            )
-        if alias in _TAKEN_ALIASES:
-            raise DocumentError(f"aliases.{alias}", f"the name {alias} is reserved")
-        if not _MODEL_ID.fullmatch(model_id):
-            raise DocumentError(_path(("aliases", alias)), "must be a full id like vendor/model")
-
-
 def _check_chain(category: Category, aliases: Mapping[str, str]) -> None:
     seen: set[str] = set()
     for index, model in enumerate(category.models):
         path = f"categories.{category.name}.models[{index}]"
-        if model not in aliases and not _MODEL_ID.fullmatch(model):
+        if model not in aliases and not is_model_id(model):
             hint = near(model, {*aliases, *aliases.values()})
-            raise DocumentError(path, f"{_safe(model)} is neither an alias nor vendor/model{hint}")
+            raise DocumentError(path, f"{safe(model)} is neither an alias nor vendor/model{hint}")
         model_id = aliases.get(model, model)
         if model_id in seen:
-            raise DocumentError(path, f"{_safe(model_id)} is in the chain twice")
+            raise DocumentError(path, f"{safe(model_id)} is in the chain twice")
         seen.add(model_id)
 
 
-def _flat(config: RoutingConfig | None) -> dict[str, Any]:
-    if config is None:
-        return {}
-    document = to_dict(config)
+def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
     flat = {f"aliases.{alias}": model for alias, model in document["aliases"].items()}
     for name, entry in document["categories"].items():
         flat |= {f"categories.{name}.{key}": value for key, value in entry.items()}
@@ -224,15 +195,5 @@ def _path(loc: Iterable[int | str]) -> str:
         if isinstance(part, int):
             path += f"[{part}]"
         else:
-            path += f".{_safe(part)}" if path else _safe(part)
+            path += f".{safe(part)}" if path else safe(part)
     return path
-
-
-def _safe(text: str) -> str:
-    """Show a name that somebody sent: short, and in ASCII where it is odd."""
-    plain = text if _PLAIN.fullmatch(text) or _MODEL_ID.fullmatch(text) else ascii(text)
-    return plain if len(plain) <= 80 else plain[:77] + "..."
-
-
-def _lower_first(message: str) -> str:
-    return message[:1].lower() + message[1:]

@@ -1,0 +1,185 @@
+"""Versions of the configuration: every change is a whole document, and the highest is in force.
+
+Changes are applied one after another, each to what the one before it left, inside the writer's
+transaction; so two people who change it at once both get their way, and nobody's half is lost.
+"""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import aiosqlite
+
+from llm_router.clock import utc_text
+from llm_router.errors import DocumentError, NotFound, RouterError, StorageError
+from llm_router.routing import document
+from llm_router.routing.config import ConfigHolder, RoutingConfig
+from llm_router.routing.document import Change
+from llm_router.storage.reader import Parameters
+from llm_router.storage.sqlite import Database
+from llm_router.tasks import spawn
+
+Edit = Callable[[RoutingConfig], RoutingConfig]
+
+_NEWEST = "SELECT version, document FROM config_versions ORDER BY version DESC LIMIT 1"
+
+
+class Reading(Protocol):
+    """A database or a reader of one."""
+
+    async def read(self, sql: str, params: Parameters = ()) -> list[sqlite3.Row]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Who made it, when and how, and what it changed against the version before it."""
+
+    version: int
+    at: str
+    actor: str
+    action: str
+    changes: tuple[Change, ...]
+
+
+class ConfigStore:
+    """The versions in the database, and the holder that always has the newest of them."""
+
+    def __init__(
+        self, database: Database, holder: ConfigHolder, *, wall: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._holder = holder
+        self._wall = wall
+
+    async def load_or_seed(self, seed: RoutingConfig) -> RoutingConfig:
+        """Put the newest version in force; an empty database gets `seed` as its version 1."""
+
+        async def job(db: aiosqlite.Connection) -> RoutingConfig:
+            return await _newest(db) or await self._append(db, "start", "seed", seed, 0)
+
+        return self._in_force(await self._database.transact(job))
+
+    async def change(self, actor: str, action: str, edit: Edit) -> RoutingConfig:
+        """Apply `edit` to the newest version and return what is in force then, already durable.
+
+        `edit` runs inside the transaction: what it raises undoes everything and is raised here.
+        An edit that changes nothing makes no version. StorageError leaves the old one in force.
+        """
+
+        async def job(db: aiosqlite.Connection) -> RoutingConfig:
+            current = await _newest(db)
+            if current is None:
+                raise StorageError("the database has no configuration yet; start the server once")
+            after = edit(current)
+            if document.to_dict(after) == document.to_dict(current):
+                return current
+            return await self._append(db, actor, action, after, current.version)
+
+        return await self._commit(job)
+
+    async def rollback(self, version: int, actor: str) -> RoutingConfig:
+        """Put an older version's document in force again, as a new version."""
+
+        async def job(db: aiosqlite.Connection) -> RoutingConfig:
+            rows = await db.execute_fetchall(
+                "SELECT version, document FROM config_versions WHERE version = ?", (version,)
+            )
+            for row in rows:
+                old, newest = _parsed(row), await _newest_version(db)
+                if version == newest:
+                    return old
+                return await self._append(db, actor, f"rollback to {version}", old, newest)
+            raise NotFound(f"there is no version {version} of the configuration")
+
+        return await self._commit(job)
+
+    async def history(self, limit: int = 50) -> list[Version]:
+        return await history(self._database, limit)
+
+    async def _append(
+        self,
+        db: aiosqlite.Connection,
+        actor: str,
+        action: str,
+        config: RoutingConfig,
+        newest: int,
+    ) -> RoutingConfig:
+        config = RoutingConfig(newest + 1, config.categories, config.aliases)
+        text = json.dumps(document.to_dict(config), ensure_ascii=False, separators=(",", ":"))
+        await db.execute(
+            "INSERT INTO config_versions (version, created_at, actor, action, document) "
+            "VALUES (?, ?, ?, ?, ?)",
+            (config.version, utc_text(self._wall()), actor, action, text),
+        )
+        return config
+
+    async def _commit(
+        self, job: Callable[[aiosqlite.Connection], Awaitable[RoutingConfig]]
+    ) -> RoutingConfig:
+        """Run a job to its end and put its result in force, even if the caller goes away."""
+
+        async def run() -> RoutingConfig | RouterError:
+            try:
+                return self._in_force(await self._database.transact(job))
+            except RouterError as exc:
+                return exc  # the caller's to raise, not the task's to log
+
+        result = await asyncio.shield(spawn(run(), name="config-change"))
+        if isinstance(result, RouterError):
+            raise result
+        return result
+
+    def _in_force(self, config: RoutingConfig) -> RoutingConfig:
+        self._holder.current = config
+        return config
+
+
+async def current(database: Reading) -> RoutingConfig | None:
+    """Return the newest version, or None where there is none yet."""
+    rows = await database.read(_NEWEST)
+    return _parsed(rows[0]) if rows else None
+
+
+async def history(database: Reading, limit: int = 50) -> list[Version]:
+    """Return the latest versions, newest first."""
+    rows = await database.read(
+        "SELECT version, created_at, actor, action, document FROM config_versions "
+        "ORDER BY version DESC LIMIT ?",
+        (limit + 1,),
+    )
+    documents: list[dict[str, Any] | None] = [json.loads(row["document"]) for row in rows]
+    return [
+        Version(
+            row["version"],
+            row["created_at"],
+            row["actor"],
+            row["action"],
+            tuple(document.changes(before, after or {})),
+        )
+        for row, after, before in zip(rows, documents, [*documents[1:], None], strict=True)
+    ][:limit]
+
+
+async def _newest(db: aiosqlite.Connection) -> RoutingConfig | None:
+    for row in await db.execute_fetchall(_NEWEST):
+        return _parsed(row)
+    return None
+
+
+async def _newest_version(db: aiosqlite.Connection) -> int:
+    rows = await db.execute_fetchall("SELECT max(version) FROM config_versions")
+    return int(next(iter(rows))[0])
+
+
+def _parsed(row: sqlite3.Row) -> RoutingConfig:
+    try:
+        return document.parse(json.loads(row["document"]), version=row["version"])
+    except DocumentError as exc:
+        raise StorageError(
+            f"version {row['version']} of the configuration cannot be used: {exc}. "
+            "Choose another with `llm-router config rollback VERSION`"
+        ) from exc

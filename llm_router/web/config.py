@@ -1,0 +1,201 @@
+"""The configuration over HTTP: categories, chains and aliases, their history, and the way back."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from aiohttp import web
+
+from llm_router.errors import (
+    Conflict,
+    DocumentError,
+    InvalidRequest,
+    NotFound,
+    StorageError,
+    Unavailable,
+    UnknownCategory,
+)
+from llm_router.keys import CONFIG, CONFIG_STORE, SETTINGS
+from llm_router.routing.config import Category, RoutingConfig
+from llm_router.routing.document import parse, to_dict
+from llm_router.routing.names import near, safe
+from llm_router.storage.config import Edit, Version
+from llm_router.web.bodies import CategoryBody, MappingBody, read_body, read_object
+from llm_router.web.routes import Route, Scope
+
+MAX_HISTORY = 1000
+_VERSION = re.compile(r"[0-9]{1,9}")
+
+
+async def show(request: web.Request) -> web.Response:
+    config = request.app[CONFIG].current
+    return web.json_response(
+        {
+            "version": config.version,
+            "mode": request.app[SETTINGS].classifier.mode,
+            "categories": {name: _shown(c) for name, c in config.categories.items()},
+            "chains": {
+                name: [config.model_id(model) for model in category.models]
+                for name, category in config.categories.items()
+            },
+            "aliases": dict(config.aliases),
+        }
+    )
+
+
+async def put_category(request: web.Request) -> web.Response:
+    """Add a category or change one."""
+    body = await read_body(request, CategoryBody)
+    given = body.model_dump(exclude_none=True)
+    name = given.pop("name")
+
+    def edit(config: RoutingConfig) -> RoutingConfig:
+        return _with_category(config, name, given)
+
+    return _category_answer(await _change(request, f"category {name}", edit), name)
+
+
+async def put_mapping(request: web.Request) -> web.Response:
+    """Change the chain of a category that exists."""
+    body = await read_body(request, MappingBody)
+    name = body.category
+
+    def edit(config: RoutingConfig) -> RoutingConfig:
+        if name not in config.categories:
+            hint = near(name, config.categories)
+            raise UnknownCategory(f"there is no category {name}{hint}", param="category")
+        return _with_category(config, name, {"models": body.models})
+
+    return _category_answer(await _change(request, f"model-mapping {name}", edit), name)
+
+
+async def delete_category(request: web.Request) -> web.Response:
+    name = request.match_info["name"]
+
+    def edit(config: RoutingConfig) -> RoutingConfig:
+        category = config.categories.get(name)
+        if category is None:
+            raise NotFound(f"there is no category {safe(name)}{near(name, config.categories)}")
+        if category.is_builtin:
+            raise Conflict(f"{name} is built in: its chain can be changed, but it cannot go")
+        document = to_dict(config)
+        del document["categories"][name]
+        return parse(document)
+
+    config = await _change(request, f"delete {safe(name)}", edit)
+    return web.json_response({"deleted": name, "version": config.version})
+
+
+async def replace(request: web.Request) -> web.Response:
+    """Put a whole document in force; with `version`, only in place of that one."""
+    document = await read_object(request)
+    expected = document.pop("version", None)
+    if expected is not None and (not isinstance(expected, int) or isinstance(expected, bool)):
+        raise InvalidRequest("version must be a whole number", param="version")
+    with _answering():
+        config = parse(document)
+
+    def edit(current: RoutingConfig) -> RoutingConfig:
+        if expected not in (None, current.version):
+            raise Conflict(
+                f"version {current.version} is in force, not {expected}: read it and try again"
+            )
+        return config
+
+    return _whole_answer(await _change(request, "apply", edit))
+
+
+async def history(request: web.Request) -> web.Response:
+    """List the latest versions, newest first, with what each changed."""
+    limit = request.query.get("limit", "50")
+    if not _VERSION.fullmatch(limit) or not 1 <= int(limit) <= MAX_HISTORY:
+        raise InvalidRequest(f"limit must be a number from 1 to {MAX_HISTORY}", param="limit")
+    with _answering():
+        versions = await request.app[CONFIG_STORE].history(int(limit))
+    return web.json_response({"versions": [version_dict(version) for version in versions]})
+
+
+async def rollback(request: web.Request) -> web.Response:
+    version = request.match_info["version"]
+    if not _VERSION.fullmatch(version):
+        raise NotFound("a version of the configuration is a number; see GET /config/history")
+    with _answering():
+        config = await request.app[CONFIG_STORE].rollback(int(version), _actor(request))
+    return _whole_answer(config)
+
+
+def version_dict(version: Version) -> dict[str, Any]:
+    """Return one entry of the history as JSON shows it, here and on the command line."""
+    return {
+        "version": version.version,
+        "at": version.at,
+        "actor": version.actor,
+        "action": version.action,
+        "changes": [
+            {"path": change.path, "from": change.before, "to": change.after}
+            for change in version.changes
+        ],
+    }
+
+
+async def _change(request: web.Request, action: str, edit: Edit) -> RoutingConfig:
+    with _answering():
+        return await request.app[CONFIG_STORE].change(_actor(request), action, edit)
+
+
+def _with_category(config: RoutingConfig, name: str, given: dict[str, Any]) -> RoutingConfig:
+    """Lay the given fields over a category and check the whole again."""
+    document = to_dict(config)
+    document["categories"][name] = document["categories"].get(name, {}) | given
+    try:
+        return parse(document)
+    except DocumentError as exc:
+        # In the words of the body, which knows nothing of the whole document.
+        own = exc.path.removeprefix(f"categories.{name}.")
+        raise InvalidRequest(f"{own}: {exc.problem}", param=own) from exc
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except DocumentError as exc:
+        raise InvalidRequest(exc.message, param=exc.path or None) from exc
+    except StorageError as exc:
+        raise Unavailable(
+            f"the database cannot do this now, and the configuration in force stays: {exc}"
+        ) from exc
+
+
+def _actor(request: web.Request) -> str:
+    return "admin" if request.app[SETTINGS].server.admin_key is not None else "loopback"
+
+
+def _shown(category: Category) -> dict[str, Any]:
+    return {
+        "models": list(category.models),
+        "keywords": list(category.keywords),
+        "description": category.description,
+        "builtin": category.is_builtin,
+    }
+
+
+def _category_answer(config: RoutingConfig, name: str) -> web.Response:
+    shown = {"name": name, **_shown(config.categories[name])}
+    return web.json_response({"category": shown, "version": config.version})
+
+
+def _whole_answer(config: RoutingConfig) -> web.Response:
+    return web.json_response({"version": config.version, **to_dict(config)})
+
+
+ROUTES = (
+    Route("GET", "/config", show, Scope.ADMIN),
+    Route("PUT", "/config", replace, Scope.ADMIN),
+    Route("POST", "/config/category", put_category, Scope.ADMIN),
+    Route("DELETE", "/config/category/{name}", delete_category, Scope.ADMIN),
+    Route("POST", "/config/model-mapping", put_mapping, Scope.ADMIN),
+    Route("GET", "/config/history", history, Scope.ADMIN),
+    Route("POST", "/config/rollback/{version}", rollback, Scope.ADMIN),
+)
