@@ -1,0 +1,81 @@
+"""From a category's models to the candidates of one request, best first.
+
+A candidate that cannot serve the request stays in the chain with the rule that left it out, so
+that an error or an explanation can say which rule removed which.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from llm_router.routing.catalog import Catalog, ModelInfo
+from llm_router.routing.config import RoutingConfig
+
+GONE = "gone: not in OpenRouter's model list"
+
+# What a JSON schema in `response_format` takes; the second is the older and wider word.
+# https://openrouter.ai/docs/features/structured-outputs
+_STRUCTURED = frozenset({"structured_outputs", "response_format"})
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request asks of a model. `prompt_tokens` is a low estimate."""
+
+    prompt_tokens: int
+    max_tokens: int | None = None
+    tools: bool = False
+    images: bool = False
+    structured_output: bool = False
+
+
+class Candidate(Struct, frozen=True):
+    """`name` is what the configuration or the client says, `model` the full id."""
+
+    name: str
+    model: str
+    left_out: str | None = None
+
+
+def build_chain(
+    models: Sequence[str],
+    config: RoutingConfig,
+    catalog: Catalog,
+    needs: Needs,
+    *,
+    keep_gone: bool = False,
+) -> tuple[Candidate, ...]:
+    """Return every model once, in order, those that cannot serve the request marked.
+
+    A configured model that the provider no longer lists is left out, unless `keep_gone`: a model
+    that a client names is tried whatever the list says. What the list leaves open is no reason.
+    """
+    chain: dict[str, Candidate] = {}
+    aliases = config.aliases
+    for name in models:
+        model = aliases.get(name, name)
+        if model in chain:
+            continue
+        info = catalog.get(model)
+        if info is not None:
+            left_out = _incapable(info, needs)
+        else:
+            left_out = GONE if not keep_gone and catalog.is_gone(model) else None
+        chain[model] = Candidate(name, model, left_out)
+    return tuple(chain.values())
+
+
+def _incapable(info: ModelInfo, needs: Needs) -> str | None:
+    """Return the first rule by which a model cannot serve the request."""
+    tokens = needs.prompt_tokens + (needs.max_tokens or 0)
+    if info.context_length is not None and tokens > info.context_length:
+        return f"context: needs about {tokens} tokens, takes {info.context_length}"
+    parameters = info.supported_parameters
+    if needs.tools and parameters and "tools" not in parameters:
+        return "tools"
+    if needs.images and info.input_modalities and "image" not in info.input_modalities:
+        return "images"
+    if needs.structured_output and parameters and not parameters & _STRUCTURED:
+        return "structured output"
+    return None

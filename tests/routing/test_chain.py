@@ -1,0 +1,99 @@
+from typing import Any
+
+import pytest
+
+from llm_router.routing.catalog import Catalog, read_models
+from llm_router.routing.chain import GONE, Candidate, Needs, build_chain
+from llm_router.routing.config import RoutingConfig
+
+CONFIG = RoutingConfig(1, {}, {"glm-5": "z-ai/glm-5", "aurora-alpha": "openrouter/aurora-alpha"})
+ANYTHING = Needs(prompt_tokens=10)
+
+
+def catalog(**model: Any) -> Catalog:
+    return Catalog(read_models({"data": [{"id": "z-ai/glm-5", **model}]}))
+
+
+def left_out(needs: Needs, listed: Catalog) -> str | None:
+    (candidate,) = build_chain(["glm-5"], CONFIG, listed, needs)
+    return candidate.left_out
+
+
+def test_the_order_is_kept_and_a_model_stands_once() -> None:
+    chain = build_chain(
+        ["openai/gpt-4o-mini", "glm-5", "z-ai/glm-5", "glm-5"], CONFIG, Catalog(), ANYTHING
+    )
+    assert chain == (
+        Candidate("openai/gpt-4o-mini", "openai/gpt-4o-mini"),
+        Candidate("glm-5", "z-ai/glm-5"),
+    )
+
+
+def test_a_model_that_is_no_longer_listed_is_left_out() -> None:
+    chain = build_chain(["aurora-alpha", "glm-5"], CONFIG, catalog(), ANYTHING)
+    assert [candidate.left_out for candidate in chain] == [GONE, None]
+
+
+def test_a_model_the_client_names_is_tried_whatever_the_list_says() -> None:
+    (candidate,) = build_chain(
+        ["openrouter/aurora-alpha"], CONFIG, catalog(), ANYTHING, keep_gone=True
+    )
+    assert candidate.left_out is None
+
+
+def test_without_a_list_every_model_is_tried() -> None:
+    chain = build_chain(["aurora-alpha", "glm-5"], CONFIG, Catalog(), Needs(10**9, tools=True))
+    assert [candidate.left_out for candidate in chain] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answer", "why"),
+    [
+        (8000, None, None),
+        (8001, None, "context: needs about 8001 tokens, takes 8000"),
+        (4000, 4000, None),
+        (4000, 4001, "context: needs about 8001 tokens, takes 8000"),
+    ],
+)
+def test_prompt_and_answer_must_fit_the_context(
+    prompt: int, answer: int | None, why: str | None
+) -> None:
+    assert left_out(Needs(prompt, answer), catalog(context_length=8000)) == why
+
+
+@pytest.mark.parametrize(
+    ("needs", "lacking", "able", "word"),
+    [
+        (Needs(1, tools=True), ["temperature"], ["tools"], "tools"),
+        (
+            Needs(1, structured_output=True),
+            ["tools"],
+            ["structured_outputs"],
+            "structured output",
+        ),
+        (Needs(1, structured_output=True), ["tools"], ["response_format"], "structured output"),
+    ],
+)
+def test_what_a_model_cannot_do_leaves_it_out(
+    needs: Needs, lacking: list[str], able: list[str], word: str
+) -> None:
+    assert left_out(needs, catalog(supported_parameters=lacking)) == word
+    assert left_out(needs, catalog(supported_parameters=able)) is None
+    assert left_out(needs, catalog()) is None
+    assert left_out(ANYTHING, catalog(supported_parameters=lacking)) is None
+
+
+def test_images_need_a_model_that_sees() -> None:
+    images = Needs(1, images=True)
+    text_only = catalog(architecture={"input_modalities": ["text"]})
+    seeing = catalog(architecture={"input_modalities": ["text", "image"]})
+    assert left_out(images, text_only) == "images"
+    assert left_out(images, seeing) is None
+    assert left_out(images, catalog()) is None
+    assert left_out(ANYTHING, text_only) is None
+
+
+def test_a_variant_can_do_what_its_model_can() -> None:
+    listed = catalog(supported_parameters=["temperature"])
+    (candidate,) = build_chain(["z-ai/glm-5:nitro"], CONFIG, listed, Needs(1, tools=True))
+    assert candidate.left_out == "tools"
