@@ -21,6 +21,11 @@ def spawn(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
     return task
 
 
+def launch(coro: Coroutine[Any, Any, None], *, name: str) -> None:
+    """Start a task that nobody waits for."""
+    _ = spawn(coro, name=name)
+
+
 def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:

@@ -1,7 +1,7 @@
 """Server-sent events on bytes: whole events out of arbitrary blocks, without decoding them.
 
-The line rules are WHATWG's (LF, CR or CRLF; an event ends at a blank line). Bytes are never changed,
-so what comes out joined is what went in.
+The line rules are WHATWG's (LF, CR or CRLF; an event ends at a blank line). Bytes are never
+changed, so what comes out joined is what went in.
 """
 
 import re

@@ -12,8 +12,8 @@ _MOST_TOKENS = 2**53  # beyond it no JSON number is a count
 def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
     """Return the token counts, and the cost if the object says one.
 
-    Values that make no sense (negative, text, absurd) are left out rather than booked. `cost` is what
-    OpenRouter charged, in USD (openrouter.ai/docs, Usage Accounting); it is never a sum of parts.
+    Values that make no sense (negative, text, absurd) are left out rather than booked. `cost` is
+    what OpenRouter charged, in USD (openrouter.ai/docs, Usage Accounting), never a sum of parts.
     """
     if not isinstance(usage, Mapping):
         return NO_USAGE, None

@@ -1,0 +1,146 @@
+"""A chat request body: what routing reads of it, and the bytes that go upstream.
+
+Only the members named here are interpreted. All others, and the messages too, travel as the bytes
+that came, in their order: OpenRouter's response cache keys on property order, and reasoning details
+must be replayed unmodified.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from llm_router.errors import InvalidRequest
+from llm_router.members import DuplicateMember, MalformedJson, Member, members
+from llm_router.routing.chain import Needs
+from llm_router.settings import UpstreamSettings
+
+T = TypeVar("T")
+
+# English prose has about four bytes a token, code and JSON fewer. A candidate is left out for its
+# context only when even this low estimate does not fit; upstream decides the rest.
+BYTES_PER_TOKEN = 6
+
+
+class _Format(msgspec.Struct):
+    type: str = ""
+
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_format = msgspec.json.Decoder(_Format | None)
+_string = msgspec.json.Decoder(str | None)
+_boolean = msgspec.json.Decoder(bool | None)
+_count = msgspec.json.Decoder(int | None)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatBody:
+    """`model` is what the client asked for; `choices` is how many answers a whole one has."""
+
+    raw: bytes
+    found: Mapping[str, Member]
+    model: str
+    messages: list[msgspec.Raw]
+    is_stream: bool
+    has_tools: bool
+    choices: int
+    session: str | None
+    needs: Needs
+
+    def for_model(self, model_id: str, settings: UpstreamSettings) -> bytes:
+        """Return the body to send: the client's bytes with the model exchanged.
+
+        `models` and `route` name further models that would be tried behind our back, past the
+        breaker and the ledger, so they are dropped unless the operator passes them.
+        """
+        name = msgspec.json.encode(model_id)
+        dropped = self.found.keys() & _dropped_fields(settings)
+        member = self.found.get("model")
+        if member is not None and not dropped:
+            return b"".join((self.raw[: member.value_at], name, self.raw[member.end :]))
+        kept = [] if member is not None else [b'"model":' + name]
+        for key, m in self.found.items():
+            if key == "model":
+                kept.append(b'"model":' + name)
+            elif key not in dropped:
+                kept.append(self.raw[m.name_at : m.end])
+        return b"{" + b",".join(kept) + b"}"
+
+
+def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
+    """Read a body; `session` is the header's, which the body's own overrides.
+
+    Raises InvalidRequest naming the field; no content of the body is echoed.
+    """
+    try:
+        found = members(raw)
+    except MalformedJson as exc:
+        raise InvalidRequest(f"The body is not valid JSON: {exc}.") from None
+    except DuplicateMember as exc:
+        raise InvalidRequest(f"The body is ambiguous: {exc}.", param=exc.name) from None
+    messages = _read(found, "messages", _list, "a list of messages")
+    if not messages:
+        raise InvalidRequest("messages must be a list with at least one message.", param="messages")
+    tools = _read(found, "tools", _list, "a list")
+    functions = _read(found, "functions", _list, "a list")
+    has_tools = bool(tools) or bool(functions)
+    response_format = _read(found, "response_format", _format, "an object with a type")
+    n = _read(found, "n", _count, "a whole number of at least 1")
+    if n is not None and n < 1:
+        raise InvalidRequest("n must be a whole number of at least 1.", param="n")
+    own_session = _read(found, "session_id", _string, "a string")
+    return ChatBody(
+        raw=raw,
+        found=found,
+        model=_read(found, "model", _string, "a string") or "router",
+        messages=messages,
+        is_stream=_read(found, "stream", _boolean, "true or false") or False,
+        has_tools=has_tools,
+        choices=n or 1,
+        session=(own_session or session or "")[:256] or None,
+        needs=_needs(found, has_tools, response_format),
+    )
+
+
+def _needs(found: Mapping[str, Member], has_tools: bool, fmt: _Format | None) -> Needs:
+    messages = found["messages"].value
+    has_media = b'"image_url"' in messages or b'"input_image"' in messages
+    inline = has_media or b'"input_audio"' in messages or b'"file_data"' in messages
+    text_bytes = 0 if inline else len(messages)  # data URLs are no text
+    limits = [_max_tokens(found, key) for key in ("max_completion_tokens", "max_tokens")]
+    return Needs(
+        prompt_tokens=text_bytes // BYTES_PER_TOKEN,
+        max_tokens=next((limit for limit in limits if limit is not None), None),
+        tools=has_tools,
+        images=has_media,
+        structured_output=fmt is not None and fmt.type == "json_schema",
+    )
+
+
+def _max_tokens(found: Mapping[str, Member], key: str) -> int | None:
+    value = _read(found, key, _count, "a whole number that is not negative")
+    if value is not None and value < 0:
+        raise InvalidRequest(f"{key} must be a whole number that is not negative.", param=key)
+    return value
+
+
+def _read(
+    found: Mapping[str, Member], key: str, decoder: msgspec.json.Decoder[T], allowed: str
+) -> T | None:
+    member = found.get(key)
+    if member is None or member.value == b"null":
+        return None
+    try:
+        return decoder.decode(member.value)
+    except (msgspec.DecodeError, RecursionError):
+        raise InvalidRequest(f"{key} must be {allowed}.", param=key) from None
+
+
+def _dropped_fields(settings: UpstreamSettings) -> set[str]:
+    dropped = set()
+    if settings.models_field == "drop":
+        dropped |= {"models", "route"}
+    if settings.provider_field == "drop":
+        dropped.add("provider")
+    return dropped

@@ -1,0 +1,181 @@
+"""One attempt at one candidate: what both kinds of answer share, above all how it is settled.
+
+Exactly one of `completed`, `failed`, `broke_off` and `abandoned` takes effect; `close` catches what
+is left, so no permit stays out and no row stays open while the process lives.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from llm_router.clock import Clock
+from llm_router.errors import UpstreamError
+from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST, Cost
+from llm_router.ledger.pricing import cost_of
+from llm_router.proxy.answer import read_answer
+from llm_router.proxy.body import ChatBody
+from llm_router.proxy.exchange import Exchange, Facts
+from llm_router.proxy.relay import ClientStream
+from llm_router.routing.breaker import Breakers, Permit
+from llm_router.routing.catalog import Catalog
+from llm_router.routing.failures import Failure, FailureClass
+from llm_router.settings import Settings
+from llm_router.upstream.client import UpstreamClient, UpstreamResponse
+from llm_router.upstream.failures import from_answer
+from llm_router.upstream.headers import for_client
+
+_ERROR_BODY_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a request's attempts have in common; `catalog` is the request's own snapshot.
+
+    `headers` are the client's that go upstream.
+    """
+
+    settings: Settings
+    upstream: UpstreamClient
+    breakers: Breakers
+    catalog: Catalog
+    clock: Clock
+    exchange: Exchange
+    body: ChatBody
+    client: ClientStream
+    headers: Mapping[str, str]
+
+
+class Call:
+    """Journals the call as it is made; `run` of the two subclasses sends it."""
+
+    def __init__(self, context: Context, model: str, permit: Permit) -> None:
+        self.context = context
+        self.permit = permit
+        self.attempt = context.exchange.attempt("chat", model)
+        self.response: UpstreamResponse | None = None
+
+    async def run(self, chain_ends: float, is_last: bool) -> web.StreamResponse | Failure:
+        """Return the answer, or a Failure of which the client has seen nothing."""
+        raise NotImplementedError
+
+    async def broke(self, failure: Failure) -> Failure:
+        """The call ended badly. Raises ResponseCut when the client had seen some of the answer."""
+        return self.failed(failure, was_refused=was_never_sent(failure))
+
+    def facts(self) -> Facts:
+        """Return what is known of the answer so far."""
+        raise NotImplementedError
+
+    async def open(self) -> UpstreamResponse:
+        """Send the request; returns at the response headers. Raises UpstreamError."""
+        context = self.context
+        body = context.body.for_model(self.attempt.model, context.settings.upstream)
+        self.response = await context.upstream.chat(body, context.headers)
+        return self.response
+
+    async def refusal(self, response: UpstreamResponse, content_type: str) -> Failure | None:
+        """Return why this is no answer, judging by status, headers and, if need be, the body."""
+        headers = response.headers
+        if response.status != 200:
+            body = await response.body(_ERROR_BODY_LIMIT)
+            return from_answer(response.status, headers, body, now=self.context.clock.wall())
+        if headers.get("Content-Encoding", "identity").lower() != "identity":
+            message = "The provider compressed its answer although it was asked not to."
+            return Failure(FailureClass.PROTOCOL, message, 200)
+        if headers.get("Content-Type", "").lower().startswith(content_type):
+            return None
+        _, failure = read_answer(await response.body(_ERROR_BODY_LIMIT))
+        if failure is not None:
+            return failure
+        return Failure(FailureClass.PROTOCOL, f"The provider's answer is not {content_type}.", 200)
+
+    def client_headers(self) -> dict[str, str]:
+        passed = for_client(self.response.headers) if self.response is not None else {}
+        return {**passed, **self.context.exchange.headers()}
+
+    # Settlements
+
+    def completed(self, facts: Facts, note: str | None = None) -> None:
+        """Book a whole answer, before the bytes that end it are written."""
+        if note == "empty":
+            self.context.breakers.neutral(self.permit)
+        else:
+            self.context.breakers.succeeded(self.permit)
+        cost = self._cost(facts)
+        self.context.exchange.attempt_over(
+            self.attempt, "completed", cost, facts, http_status=200, note=note
+        )
+        self.context.exchange.finish("completed", 200, None)
+
+    def failed(self, failure: Failure, *, was_refused: bool = False) -> Failure:
+        """Book an attempt of which the client has seen nothing."""
+        self.context.breakers.failed(self.permit, failure)
+        facts = self.facts()
+        cost = facts.cost or (REFUSED_COST if was_refused else UNKNOWN_COST)
+        self.context.exchange.attempt_over(
+            self.attempt,
+            "failed",
+            cost,
+            facts,
+            http_status=failure.http_status,
+            error_class=failure.kind.value,
+        )
+        return failure
+
+    def broke_off(self, failure: Failure) -> None:
+        """Book an answer that ended too early; the client is about to be told."""
+        self.context.breakers.failed(self.permit, failure)
+        facts = self.facts()
+        self.context.exchange.attempt_over(
+            self.attempt,
+            "truncated",
+            facts.cost or UNKNOWN_COST,
+            facts,
+            http_status=200,
+            error_class=failure.kind.value,
+        )
+        self.context.exchange.finish("truncated", 200, failure.kind.value)
+
+    def abandoned(self) -> None:
+        """The client left: no evidence about the model, and a cost that must be asked for."""
+        self.context.breakers.neutral(self.permit)
+        facts = self.facts()
+        self.context.exchange.attempt_over(
+            self.attempt,
+            "abandoned",
+            facts.cost or UNKNOWN_COST,
+            facts,
+            error_class=FailureClass.CLIENT_GONE.value,
+        )
+
+    def close(self) -> None:
+        """Free the connection, which cancels a generation still under way, and whatever is owed."""
+        if self.response is not None:
+            self.response.close()
+        self.context.breakers.neutral(self.permit)
+        self.context.exchange.attempt_over(
+            self.attempt, "failed", UNKNOWN_COST, error_class=FailureClass.LOCAL.value
+        )
+
+    def _cost(self, facts: Facts) -> Cost:
+        if facts.cost is not None:
+            return facts.cost
+        catalog, usage = self.context.catalog, facts.usage
+        pricing = catalog.pricing(facts.model or "") or catalog.pricing(self.attempt.model)
+        return cost_of(usage, pricing, now=self.context.clock.wall())
+
+
+def before_answer(exc: UpstreamError) -> Failure:
+    """Say what a broken connection means while the client has seen nothing."""
+    kind = FailureClass.PROTOCOL if exc.kind is FailureClass.RESET_MID else exc.kind
+    return Failure(kind, exc.message)
+
+
+def was_never_sent(failure: Failure) -> bool:
+    """True when no provider can have begun to work, so nothing can have been charged."""
+    return failure.kind in (
+        FailureClass.TRANSPORT,
+        FailureClass.CONNECT_TIMEOUT,
+        FailureClass.LOCAL,
+    )

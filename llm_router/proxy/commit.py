@@ -1,0 +1,225 @@
+"""The commit gate: follows one candidate's stream and says what of it a client may see.
+
+Pure: bytes in, bytes out. Before the commit (the first event with substance) everything is held, so
+that another candidate may still answer; after it bytes pass unchanged, and only events that can
+carry usage, an error or a finish are looked into.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.proxy.exchange import Facts
+from llm_router.routing.failures import Failure, FailureClass
+from llm_router.upstream.failures import from_error_object
+from llm_router.upstream.sse import EventSplitter, EventTooLarge, data_of, split_events
+from llm_router.upstream.usage import parse_usage
+
+HELD_LIMIT = 64 * 1024
+DONE = b"data: [DONE]\n\n"
+_SUBSTANCE = ("content", "reasoning", "reasoning_content", "reasoning_details", "tool_calls",
+              "function_call", "refusal", "images", "audio")  # fmt: skip
+
+
+class CommitGate:
+    """`choices` is how many finish reasons make a whole answer (the request's `n`)."""
+
+    def __init__(self, choices: int = 1) -> None:
+        self._splitter = EventSplitter()
+        self._choices = choices
+        self._held = bytearray()
+        self._finishes: dict[object, str] = {}
+        self.is_committed = False
+        self.is_done = False  # [DONE] was seen: nothing that follows counts
+        self.failure: Failure | None = None
+        self.error_passed = False  # the failure is the provider's own error event, already passed
+        self.events = 0  # data events so far, for the idle deadline
+        self._usage: Usage = NO_USAGE
+        self._cost: Cost | None = None
+        self._model: str | None = None
+        self._provider: str | None = None
+        self._generation_id: str | None = None
+        self.note: str | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.is_done or self.failure is not None
+
+    def feed(self, block: bytes) -> bytes:
+        """Return what may be written now. Check `failure` and `is_done` afterwards."""
+        try:
+            region = self._splitter.feed(block)
+        except EventTooLarge as exc:
+            self._fail(FailureClass.EVENT_TOO_LARGE, f"The provider sent {exc}.")
+            return b""
+        if not region:
+            return b""
+        if self.is_committed and _is_plain(region):
+            self.events += 1
+            return region
+        return self._look(region)
+
+    def end(self) -> bytes:
+        """The connection ended cleanly: return what completes the answer, or set `failure`."""
+        out = b""
+        tail = self._splitter.tail
+        if tail and not self.is_over:
+            # Only a last event that merely lacks its blank line can still be used.
+            out = self._look(tail.rstrip(b"\r\n") + b"\n\n")
+        if self.is_over:
+            return out
+        if not self.is_finished():
+            kind = FailureClass.TRUNCATED if self.is_committed else FailureClass.PROTOCOL
+            self._fail(kind, "The provider's stream ended without a finish.")
+            return out
+        out += self._look(DONE)
+        self.note = "no [DONE]"
+        return out
+
+    def held(self) -> bytes:
+        """What was held back: the answer of a candidate that said nothing, when nobody else can."""
+        return bytes(self._held)
+
+    def facts(self) -> Facts:
+        """What the stream has said about itself so far."""
+        return Facts(self._usage, self._cost, self._model, self._provider, self._generation_id)
+
+    def _look(self, region: bytes) -> bytes:
+        out = bytearray()
+        for event in split_events(region):
+            passes = self._event(event)
+            if self.is_committed and self._held:
+                out += self._held
+                self._held.clear()
+            if passes:
+                (out if self.is_committed else self._held).extend(event)
+            if self.is_over:
+                break
+        self._bound_held()
+        return bytes(out)
+
+    def _event(self, event: bytes) -> bool:
+        """Take notice of one event; False when it must not be passed on."""
+        data = data_of(event)
+        if data is None:
+            return True
+        self.events += 1
+        if data == b"[DONE]":
+            self._done()
+            return self.failure is None or self.failure.kind is FailureClass.EMPTY
+        try:
+            chunk = msgspec.json.decode(data)
+        except (ValueError, RecursionError):
+            chunk = None
+        if not isinstance(chunk, dict):
+            kind = FailureClass.TRUNCATED if self.is_committed else FailureClass.PROTOCOL
+            self._fail(kind, "The provider sent an event that is not JSON.")
+            return False
+        self._read(chunk)
+        if error := error_in(chunk):
+            self._provider_error(error)
+            self.error_passed = self.is_committed
+            return self.is_committed
+        if not self.is_committed and any(map(has_substance, choices_of(chunk))):
+            self.is_committed = True
+        return True
+
+    def _read(self, chunk: dict[str, Any]) -> None:
+        self._model = printable(chunk.get("model")) or self._model
+        self._provider = printable(chunk.get("provider")) or self._provider
+        self._generation_id = printable(chunk.get("id")) or self._generation_id
+        if isinstance(chunk.get("usage"), dict):
+            self._usage, self._cost = parse_usage(chunk["usage"])
+        for choice in choices_of(chunk):
+            if isinstance(reason := choice.get("finish_reason"), str):
+                self._finishes[_index(choice)] = reason
+
+    def _provider_error(self, error: object) -> None:
+        failure = from_error_object(error, status=502)
+        if self.is_committed and failure.kind is not FailureClass.RATE_LIMITED:
+            failure = Failure(FailureClass.ERROR_MID, failure.message, failure.http_status)
+        self.failure = failure
+
+    def _done(self) -> None:
+        self.is_done = True
+        reasons = set(self._finishes.values())
+        if "error" in reasons:
+            kind = FailureClass.ERROR_MID if self.is_committed else FailureClass.UPSTREAM_5XX
+            self._fail(kind, "The provider finished with an error.")
+            return
+        if not self.is_finished():
+            self.note = "no finish_reason"  # some providers never send one; [DONE] is their word
+        said_nothing = not self.is_committed and not self._usage.completion_tokens
+        if said_nothing and reasons != {"content_filter"}:
+            self._fail(FailureClass.EMPTY, "The model answered with nothing.")
+            return
+        self.is_committed = True
+
+    def is_finished(self) -> bool:
+        return len(self._finishes) >= self._choices
+
+    def _fail(self, kind: FailureClass, message: str) -> None:
+        self.failure = Failure(kind, message, 200)
+
+    def _bound_held(self) -> None:
+        """Comments may flow for a minute before the first event; they need not be remembered."""
+        if len(self._held) > HELD_LIMIT:
+            kept = [e for e in split_events(bytes(self._held)) if data_of(e) is not None]
+            self._held = bytearray(b"".join(kept))
+            if len(self._held) > HELD_LIMIT:
+                self._fail(FailureClass.PROTOCOL, "The provider sent too much without substance.")
+
+
+def _is_plain(region: bytes) -> bool:
+    """True for events that carry nothing but content, as nearly all do; cheap on purpose.
+
+    Inside JSON strings quotes are escaped, so these patterns only match keys.
+    """
+    return (
+        region.startswith(b'data: {"')
+        and region.endswith(b"}\n\n")
+        and b'"usage"' not in region
+        and b'"finish_reason":"' not in region
+        and b'"finish_reason": "' not in region
+        and b'"error"' not in region
+        and b"[DONE]" not in region
+        and region.count(b"\n") == 2 * region.count(b'\n\ndata: {"') + 2
+        and (region.isascii() or _is_utf8(region))
+    )
+
+
+def _is_utf8(region: bytes) -> bool:
+    try:
+        region.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def choices_of(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
+    choices = chunk.get("choices")
+    return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+
+
+def error_in(chunk: Mapping[str, Any]) -> object:
+    return chunk.get("error") or next(
+        (c["error"] for c in choices_of(chunk) if c.get("error")), None
+    )
+
+
+def has_substance(choice: Mapping[str, Any]) -> bool:
+    delta = choice.get("delta") or choice.get("message")
+    if isinstance(delta, dict) and any(delta.get(key) for key in _SUBSTANCE):
+        return True
+    return bool(choice.get("text"))
+
+
+def _index(choice: Mapping[str, Any]) -> int:
+    index = choice.get("index")
+    return index if isinstance(index, int) else 0
+
+
+def printable(value: object) -> str | None:
+    return value[:256] if isinstance(value, str) and value.isprintable() else None

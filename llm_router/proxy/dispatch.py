@@ -1,0 +1,92 @@
+"""Walk the chain: one candidate after another until one commits to the answer.
+
+Before the commit a failure that another model could cure moves on; after it nobody else answers.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from llm_router.errors import ClientGone
+from llm_router.proxy.call import Call, Context
+from llm_router.proxy.plain import PlainCall
+from llm_router.proxy.stream import StreamCall
+from llm_router.proxy.verdict import Fate, verdict
+from llm_router.routing.breaker import Permit, Refusal
+from llm_router.routing.chain import Candidate
+from llm_router.routing.failures import Failure, FailureClass
+
+
+async def dispatch(context: Context, chain: tuple[Candidate, ...]) -> web.StreamResponse:
+    """Return the answer. Raises HttpError when there is none, ResponseCut when it broke off."""
+    if not context.body.is_stream:
+        return await _walk(context, chain)
+    context.client.keep_alive(lambda: _early_headers(context))
+    try:
+        return await _walk(context, chain)
+    finally:
+        await context.client.stop_keep_alive()
+
+
+async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamResponse:
+    loop = asyncio.get_running_loop()
+    chain_ends = loop.time() + context.settings.deadlines.chain_s
+    fates: list[Fate] = []
+    for position, candidate in enumerate(chain):
+        if candidate.left_out is not None:
+            fates.append(Fate(candidate, left_out=candidate.left_out))
+            continue
+        if loop.time() >= chain_ends:
+            break
+        admitted = context.breakers.admit(candidate.model, context.exchange.id)
+        if isinstance(admitted, Refusal):
+            fates.append(Fate(candidate, refusal=admitted))
+            continue
+        is_last = not _anyone_in(context, chain[position + 1 :])
+        ended = await _try(context, candidate, admitted, chain_ends, is_last)
+        if not isinstance(ended, Failure):
+            return ended
+        fates.append(Fate(candidate, failure=ended))
+        if not ended.rule.falls_back:
+            break
+    error = verdict(fates)
+    if context.client.is_open:
+        # Our keep-alive has fixed the status, so the error is the stream's one event.
+        await context.client.stop_keep_alive()
+        context.exchange.finish("failed", 200, error.type)
+        raise await context.client.cut(error.body())
+    raise error
+
+
+def _anyone_in(context: Context, later: tuple[Candidate, ...]) -> bool:
+    peek = context.breakers.peek
+    return any(c.left_out is None and peek(c.model) is None for c in later)
+
+
+async def _try(
+    context: Context, candidate: Candidate, permit: Permit, chain_ends: float, is_last: bool
+) -> web.StreamResponse | Failure:
+    """Call one candidate. A Failure means that the client has seen nothing of it."""
+    kind: type[Call] = StreamCall if context.body.is_stream else PlainCall
+    call = kind(context, candidate.model, permit)
+    try:
+        return await call.run(chain_ends, is_last)
+    except ClientGone:
+        call.abandoned()
+        raise
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not context.exchange.is_cut or task is None:
+            call.abandoned()
+            raise
+        task.uncancel()
+        return await call.broke(Failure(FailureClass.DRAINING, "The router is shutting down."))
+    finally:
+        call.close()
+
+
+def _early_headers(context: Context) -> Mapping[str, str]:
+    """Return the facts that are settled before any model has answered."""
+    unsettled = ("x-router-model", "x-router-attempts")
+    return {k: v for k, v in context.exchange.headers().items() if k not in unsettled}

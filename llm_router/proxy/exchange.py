@@ -1,0 +1,262 @@
+"""One chat request from accept to settlement: its id, its facts, and its entries in the journal.
+
+Entries wait here until the next call leaves or the request ends, so an untroubled request costs two
+appends: one before its call leaves, one before its last bytes do.
+"""
+
+import itertools
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from llm_router.classify.base import Decision
+from llm_router.clock import Clock
+from llm_router.ledger.entry import (
+    NO_USAGE,
+    AttemptAnswered,
+    AttemptFinished,
+    AttemptStarted,
+    Cost,
+    CostSource,
+    Entry,
+    Kind,
+    Outcome,
+    RequestDecided,
+    RequestFinished,
+    RequestStarted,
+    Usage,
+)
+from llm_router.ledger.journal import Journal
+
+_TRUST: tuple[CostSource, ...] = ("provider", "reconciled", "computed", "estimated", "unknown")
+_random = random.SystemRandom().getrandbits
+_counter = itertools.count(_random(32))
+
+
+def new_request_id() -> str:
+    """Return an id that sorts by time, so that rows are appended rather than scattered."""
+    return f"req_{time.time_ns() // 1_000_000:012x}{next(_counter) & 0xFFFFFFFF:08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What an answer said about itself. `cost` is None when it did not say."""
+
+    usage: Usage = NO_USAGE
+    cost: Cost | None = None
+    model: str | None = None
+    provider: str | None = None
+    generation_id: str | None = None
+
+
+NO_FACTS = Facts()
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call in flight. Times are seconds on the monotonic clock."""
+
+    id: str
+    kind: Kind
+    model: str
+    started: float
+    first_chunk_ms: int | None = None
+    generation_id: str | None = None
+    is_over: bool = False
+
+
+class Exchange:
+    """Keeps the books of one request. `finish` may be called once; later calls are ignored."""
+
+    def __init__(self, request_id: str, journal: Journal, clock: Clock) -> None:
+        self.id = request_id
+        self._journal = journal
+        self._clock = clock
+        self._started = clock.monotonic()
+        self._pending: list[Entry] = []
+        self._seq = 0
+        self._costs: list[Cost] = []
+        self._upstream_ms = 0
+        self._is_begun = False
+        self.is_finished = False
+        self.is_cut = False  # the router itself ends this request: it is shutting down
+        self.decision: Decision | None = None
+        self.model: str | None = None  # the candidate that serves, or was tried last
+        self.attempts = 0  # chat calls sent
+        self.usage: Usage = NO_USAGE
+        self.first_chunk_ms: int | None = None
+
+    def begin(
+        self, requested: str | None, is_stream: bool, client_key: str | None, session: str | None
+    ) -> None:
+        """Note what was asked; the row appears with the first call or the end."""
+        self._is_begun = True
+        at = self._clock.wall()
+        self._pending.append(RequestStarted(self.id, at, requested, is_stream, client_key, session))
+
+    def decided(self, decision: Decision) -> None:
+        self.decision = decision
+        self._pending.append(
+            RequestDecided(
+                self.id, decision.category, decision.by, decision.confidence, self._elapsed_ms()
+            )
+        )
+
+    def attempt(self, kind: Kind, model: str) -> Attempt:
+        """Journal a call that is about to leave."""
+        self._seq += 1
+        attempt = Attempt(f"{self.id}.{self._seq}", kind, model, self._clock.monotonic())
+        if kind == "chat":
+            self.attempts += 1
+            self.model = model
+        at = self._clock.wall()
+        self._pending.append(AttemptStarted(attempt.id, self.id, self._seq, kind, model, at))
+        self._flush()
+        return attempt
+
+    def answered(self, attempt: Attempt, generation_id: str | None) -> None:
+        """Journal the provider's name for a generation that has only begun."""
+        if generation_id is not None and attempt.generation_id is None:
+            attempt.generation_id = generation_id
+            self._journal.append(AttemptAnswered(attempt.id, generation_id))
+
+    def first_chunk(self, attempt: Attempt) -> None:
+        now = self._clock.monotonic()
+        attempt.first_chunk_ms = _ms(now - attempt.started)
+        self.first_chunk_ms = _ms(now - self._started)
+
+    def attempt_over(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        cost: Cost,
+        facts: Facts = NO_FACTS,
+        *,
+        http_status: int | None = None,
+        error_class: str | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Note how a call ended; a second ending of the same call is ignored."""
+        if attempt.is_over:
+            return
+        attempt.is_over = True
+        total_ms = _ms(self._clock.monotonic() - attempt.started)
+        self._upstream_ms += total_ms
+        self._costs.append(cost)
+        if attempt.kind == "chat":
+            self.usage = facts.usage
+        self._pending.append(
+            AttemptFinished(
+                id=attempt.id,
+                at=self._clock.wall(),
+                outcome=outcome,
+                http_status=http_status,
+                error_class=error_class,
+                served_model=facts.model,
+                provider=facts.provider,
+                generation_id=facts.generation_id or attempt.generation_id,
+                usage=facts.usage,
+                cost=cost,
+                time_to_first_chunk_ms=attempt.first_chunk_ms,
+                total_ms=total_ms,
+                note=note,
+            )
+        )
+
+    def finish(self, outcome: Outcome, http_status: int | None, error_class: str | None) -> None:
+        """Journal how the request ended, before the bytes that end the answer are written."""
+        if self.is_finished or not self._is_begun:
+            return
+        self.is_finished = True
+        total_ms = self._elapsed_ms()
+        self._pending.append(
+            RequestFinished(
+                id=self.id,
+                at=self._clock.wall(),
+                outcome=outcome,
+                http_status=http_status,
+                error_class=error_class,
+                served_model=self.model
+                if outcome in ("completed", "truncated", "abandoned")
+                else None,
+                attempts=self.attempts,
+                usage=self.usage,
+                cost=total_cost(self._costs),
+                time_to_first_chunk_ms=self.first_chunk_ms,
+                total_ms=total_ms,
+                overhead_ms=max(0, total_ms - self._upstream_ms),
+            )
+        )
+        self._flush()
+
+    def headers(self) -> Mapping[str, str]:
+        """Return the x-router-* headers as far as the facts are known."""
+        headers = {"x-router-request-id": self.id}
+        if self.decision is not None:
+            headers["x-router-category"] = self.decision.category
+            headers["x-router-classifier"] = self.decision.by
+            headers["x-router-attempts"] = str(self.attempts)
+        if self.model is not None:
+            headers["x-router-model"] = self.model
+        return headers
+
+    def _elapsed_ms(self) -> int:
+        return _ms(self._clock.monotonic() - self._started)
+
+    def _flush(self) -> None:
+        self._journal.append(*self._pending)
+        self._pending.clear()
+
+
+class ClassifierBook:
+    """Lets a classifier book its calls in the same request, without knowing the journal."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._open: dict[str, Attempt] = {}
+
+    def attempt_started(self, model: str) -> str:
+        attempt = self._exchange.attempt("classifier", model)
+        self._open[attempt.id] = attempt
+        return attempt.id
+
+    def attempt_finished(
+        self,
+        attempt_id: str,
+        *,
+        outcome: Outcome,
+        http_status: int | None,
+        error_class: str | None,
+        served_model: str | None,
+        provider: str | None,
+        generation_id: str | None,
+        usage: Usage,
+        cost: Cost,
+    ) -> None:
+        facts = Facts(usage, cost, served_model, provider, generation_id)
+        self._exchange.attempt_over(
+            self._open.pop(attempt_id),
+            outcome,
+            cost,
+            facts,
+            http_status=http_status,
+            error_class=error_class,
+        )
+
+
+def total_cost(costs: list[Cost]) -> Cost:
+    """Return what a request came to: unknown if any part is, else the sum.
+
+    Its source is the least trustworthy one among the parts that cost something or might have; a
+    refused attempt's computed 0 says nothing about the rest.
+    """
+    if any(cost.nanousd is None for cost in costs):
+        return Cost(None, "unknown")
+    priced = [c.source for c in costs if c.nanousd or c.source != "computed"]
+    source: CostSource = max(priced, key=_TRUST.index) if priced else "computed"
+    return Cost(sum(cost.nanousd or 0 for cost in costs), source)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,46 @@
+"""A plain answer: the whole of it, after the whole generation, or nothing."""
+
+import asyncio
+
+from aiohttp import web
+
+from llm_router.errors import UpstreamError
+from llm_router.proxy.answer import read_answer
+from llm_router.proxy.call import Call, before_answer
+from llm_router.proxy.exchange import NO_FACTS, Facts
+from llm_router.routing.failures import Failure, FailureClass
+
+
+class PlainCall(Call):
+    """`total_s` bounds it; there is no first event to wait for and nothing to stall between."""
+
+    _facts: Facts = NO_FACTS
+
+    def facts(self) -> Facts:
+        return self._facts
+
+    async def run(self, chain_ends: float, is_last: bool) -> web.StreamResponse | Failure:
+        try:
+            async with asyncio.timeout(self.context.settings.deadlines.total_s):
+                response = await self.open()
+                if failure := await self.refusal(response, "application/json"):
+                    return self.failed(failure, was_refused=True)
+                self.context.breakers.answered(self.permit)
+                if not response.is_complete():
+                    self.context.exchange.answered(self.attempt, response.generation_id)
+                body = await response.body()
+        except TimeoutError:
+            return await self.broke(Failure(FailureClass.TOTAL_TIMEOUT, "No answer in time."))
+        except UpstreamError as exc:
+            return await self.broke(before_answer(exc))
+        return self._judge(body, is_last)
+
+    def _judge(self, body: bytes, is_last: bool) -> web.StreamResponse | Failure:
+        self._facts, failure = read_answer(body)
+        is_empty = failure is not None and failure.kind is FailureClass.EMPTY
+        if failure is not None and not (is_empty and is_last):
+            return self.failed(failure, was_refused=not self._facts.usage.completion_tokens)
+        self.completed(self._facts, note="empty" if is_empty else None)
+        return web.Response(
+            body=body, headers=self.client_headers(), content_type="application/json"
+        )

@@ -1,0 +1,140 @@
+"""The client's side of a streamed answer: open once, write at once, end it or visibly break it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+
+from llm_router.errors import ClientGone
+from llm_router.settings import Settings
+from llm_router.tasks import spawn
+
+KEEP_ALIVE = b": keep-alive\n\n"
+_UNBLOCKED_BYTES = 32 * 1024  # fits under the transport's high-water mark in one go
+_STREAM_HEADERS = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would collect the stream otherwise
+}
+
+
+class ResponseCut(ConnectionError):
+    """Makes the server drop the connection without the last chunk: no client takes it for an end.
+
+    A ConnectionError, because that is what aiohttp's server takes for a connection already lost.
+    """
+
+
+class ClientStream:
+    """An SSE response that is not opened before its first byte is due."""
+
+    def __init__(self, request: web.Request, settings: Settings) -> None:
+        self._request = request
+        self._write_s = settings.deadlines.write_s
+        self._keepalive_s = settings.server.keepalive_s
+        self._response: web.StreamResponse | None = None
+        self._writer: AbstractStreamWriter | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """True once the status line is out and can no longer say anything else."""
+        return self._response is not None
+
+    async def open(self, headers: Mapping[str, str]) -> None:
+        if self._response is None:
+            response = web.StreamResponse(headers={**_STREAM_HEADERS, **headers})
+            self._response = response
+            try:
+                self._writer = await response.prepare(self._request)
+            except ConnectionError as exc:
+                raise ClientGone("The client left.") from exc
+
+    async def write(self, data: bytes) -> None:
+        """Write now; wait only while the client reads more slowly than the provider sends.
+
+        Raises ClientGone when it left, or when nothing moved for `write_s`.
+        """
+        writer, transport = self._writer, self._request.transport
+        if writer is None or transport is None:
+            raise ClientGone("The client left.")
+        try:
+            if len(data) < _UNBLOCKED_BYTES and not transport.get_write_buffer_size():
+                await writer.write(data)
+            else:
+                await self._write_slowly(writer, transport, data)
+        except ConnectionError as exc:
+            raise ClientGone("The client left.") from exc
+
+    async def _write_slowly(
+        self, writer: AbstractStreamWriter, transport: asyncio.Transport, data: bytes
+    ) -> None:
+        waiting = transport.get_write_buffer_size() + len(data)
+        try:
+            async with asyncio.timeout(self._write_s):
+                await writer.write(data)
+                await writer.drain()
+            return
+        except TimeoutError:
+            pass  # the bytes are in the transport's buffer: what matters is whether they move
+        while (left := transport.get_write_buffer_size()) < waiting:
+            waiting = left
+            try:
+                async with asyncio.timeout(self._write_s):
+                    await writer.drain()
+                return
+            except TimeoutError:
+                continue
+        transport.abort()
+        raise ClientGone(f"The client read nothing for {self._write_s:g} s.")
+
+    async def end(self) -> web.StreamResponse:
+        """Write the last chunk: a whole answer, told apart from a broken one by exactly this."""
+        assert self._response is not None
+        try:
+            await self._response.write_eof()
+        except ConnectionError as exc:
+            raise ClientGone("The client left.") from exc
+        return self._response
+
+    async def cut(self, error: Mapping[str, Any] | None) -> ResponseCut:
+        """Write the final error event, if one is ours to write; raise what is returned."""
+        if error is not None:
+            try:
+                await self.write(b"data: " + msgspec.json.encode(error) + b"\n\n")
+            except ClientGone:
+                return ResponseCut("The client left before it could be told.")
+        return ResponseCut("The answer broke off; the client was told.")
+
+    def keep_alive(self, headers: Callable[[], Mapping[str, str]]) -> None:
+        """From `keepalive_s` on, send comments until `stop_keep_alive`; `headers` open the answer.
+
+        Comments do not commit to a candidate, but they do fix the status at 200.
+        """
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._keepalive_s, self._start_ticking, headers)
+
+    async def stop_keep_alive(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._ticker is not None:
+            ticker, self._ticker = self._ticker, None
+            ticker.cancel()
+            # Not awaited by itself: a cancellation of ours must not pass for the ticker's.
+            await asyncio.wait((ticker,))
+
+    def _start_ticking(self, headers: Callable[[], Mapping[str, str]]) -> None:
+        self._ticker = spawn(self._tick(headers), name="keep-alive")
+
+    async def _tick(self, headers: Callable[[], Mapping[str, str]]) -> None:
+        with suppress(ClientGone):  # the handler learns of it by itself
+            await self.open(headers())
+            while True:
+                await self.write(KEEP_ALIVE)
+                await asyncio.sleep(self._keepalive_s)

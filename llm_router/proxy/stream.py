@@ -1,0 +1,144 @@
+"""A streamed answer: held until its first substance, then passed on block by block."""
+
+import asyncio
+from typing import NoReturn
+
+from aiohttp import web
+
+from llm_router.errors import UpstreamError
+from llm_router.proxy.call import Call, Context, before_answer
+from llm_router.proxy.commit import CommitGate
+from llm_router.proxy.deadline import NEVER, Deadline
+from llm_router.proxy.exchange import Facts
+from llm_router.proxy.verdict import in_band_error
+from llm_router.routing.breaker import Permit
+from llm_router.routing.failures import Failure, FailureClass
+from llm_router.tasks import launch
+from llm_router.upstream.client import UpstreamResponse
+
+_LEFTOVER_LIMIT = 64 * 1024
+_LEFTOVER_S = 1.0
+
+
+class StreamCall(Call):
+    def __init__(self, context: Context, model: str, permit: Permit) -> None:
+        super().__init__(context, model, permit)
+        self._gate = CommitGate(context.body.choices)
+        self._loop = asyncio.get_running_loop()
+        self._total_ends = NEVER
+        self._is_begun = False  # the client has been sent something of this answer
+
+    def facts(self) -> Facts:
+        return self._gate.facts()
+
+    async def run(self, chain_ends: float, is_last: bool) -> web.StreamResponse | Failure:
+        deadlines = self.context.settings.deadlines
+        now = self._loop.time()
+        self._total_ends = now + deadlines.total_s
+        first_event = min(now + deadlines.first_event_s, chain_ends, self._total_ends)
+        try:
+            async with Deadline(first_event) as deadline:
+                response = await self.open()
+                if failure := await self.refusal(response, "text/event-stream"):
+                    return self.failed(failure, was_refused=True)
+                self.context.breakers.answered(self.permit)
+                self.context.exchange.answered(self.attempt, response.generation_id)
+                return await self._relay(response, deadline, is_last)
+        except TimeoutError:
+            return await self.broke(self._late())
+        except UpstreamError as exc:
+            return await self.broke(
+                Failure(exc.kind, exc.message) if self._is_begun else before_answer(exc)
+            )
+
+    async def broke(self, failure: Failure) -> Failure:
+        if self._is_begun:
+            await self._break_off(failure, b"")
+        return await super().broke(failure)
+
+    async def _relay(
+        self, response: UpstreamResponse, deadline: Deadline, is_last: bool
+    ) -> web.StreamResponse | Failure:
+        """Pass blocks on until the answer ends. Comments do not put off the idle deadline."""
+        gate, events, idle_ends = self._gate, 0, NEVER
+        idle_s = self.context.settings.deadlines.idle_s
+        while True:
+            block = await self._block(response)
+            out = gate.feed(block) if block else gate.end()
+            if gate.is_over:
+                deadline.move(NEVER)
+                return await self._ended(response, out, is_last)
+            if not out:
+                continue
+            deadline.move(NEVER)  # a client that reads slowly is not the provider's fault
+            if not self._is_begun:
+                await self._begin()
+            await self.context.client.write(out)
+            if gate.events != events:
+                events, idle_ends = gate.events, self._loop.time() + idle_s
+            deadline.move(min(idle_ends, self._total_ends))
+
+    async def _block(self, response: UpstreamResponse) -> bytes:
+        try:
+            return await response.block()
+        except UpstreamError:
+            # After a finish nothing of the answer was lost but its formal end.
+            if self._is_begun and self._gate.is_finished():
+                return b""
+            raise
+
+    async def _begin(self) -> None:
+        """The commit: from here on nobody else may answer."""
+        self._is_begun = True
+        await self.context.client.stop_keep_alive()
+        self.context.exchange.first_chunk(self.attempt)
+        await self.context.client.open(self.client_headers())
+
+    async def _ended(
+        self, response: UpstreamResponse, out: bytes, is_last: bool
+    ) -> web.StreamResponse | Failure:
+        gate, failure, note = self._gate, self._gate.failure, self._gate.note
+        if failure is not None and failure.kind is FailureClass.EMPTY and is_last:
+            out, failure, note = gate.held(), None, "empty"
+        if failure is None:
+            if not self._is_begun:
+                await self._begin()
+            self.completed(gate.facts(), note)
+            await self.context.client.write(out)
+            answer = await self.context.client.end()
+            self._leave(response)
+            return answer
+        if gate.is_committed:
+            await self._break_off(failure, out)
+        return self.failed(failure, was_refused=gate.events <= 1)
+
+    async def _break_off(self, failure: Failure, out: bytes) -> NoReturn:
+        """Pass on what is whole, say what happened, and end so that nobody takes it for an end."""
+        self.broke_off(failure)
+        if not self._is_begun:
+            await self._begin()
+        client = self.context.client
+        if out:
+            await client.write(out)
+        raise await client.cut(None if self._gate.error_passed else in_band_error(failure))
+
+    def _leave(self, response: UpstreamResponse) -> None:
+        """Keep the connection for the next call; its last chunk may still be on the way."""
+        self.response = None
+        if not response.is_complete():
+            launch(_read_leftovers(response), name="upstream-leftovers")
+
+    def _late(self) -> Failure:
+        if self._loop.time() >= self._total_ends:
+            return Failure(FailureClass.TOTAL_TIMEOUT, "The answer took too long as a whole.")
+        if self._is_begun:
+            return Failure(FailureClass.STALL_MID, "The provider stopped sending.")
+        return Failure(FailureClass.STALL_FIRST, "The provider did not begin to answer in time.")
+
+
+async def _read_leftovers(response: UpstreamResponse) -> None:
+    try:
+        async with asyncio.timeout(_LEFTOVER_S):
+            await response.body(_LEFTOVER_LIMIT)
+    except (TimeoutError, UpstreamError):
+        response.close()

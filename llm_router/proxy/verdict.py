@@ -1,0 +1,126 @@
+"""What a client is told when no candidate answered."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llm_router.errors import (
+    HttpError,
+    NoCandidate,
+    NoCapableCandidate,
+    Unavailable,
+    UpstreamAccount,
+    UpstreamFailed,
+    UpstreamRefused,
+    UpstreamTimeout,
+)
+from llm_router.routing.breaker import Refusal
+from llm_router.routing.chain import Candidate
+from llm_router.routing.failures import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What became of one candidate; exactly one of the three is set."""
+
+    candidate: Candidate
+    left_out: str | None = None
+    refusal: Refusal | None = None
+    failure: Failure | None = None
+
+    def report(self) -> dict[str, Any]:
+        """Return it as it stands in `metadata.candidates`."""
+        report: dict[str, Any] = {"model": self.candidate.model}
+        if self.failure is not None:
+            report["error_class"] = self.failure.kind.value
+            if self.failure.http_status is not None:
+                report["http_status"] = self.failure.http_status
+        elif self.refusal is not None:
+            report["skipped"] = self.refusal.reason
+        else:
+            report["left_out"] = self.left_out
+        return report
+
+
+def verdict(fates: Sequence[Fate]) -> HttpError:
+    """Return the error that sums up a walk which ended without an answer."""
+    failures = [fate.failure for fate in fates if fate.failure is not None]
+    refusals = [fate.refusal for fate in fates if fate.refusal is not None]
+    candidates = {"candidates": [fate.report() for fate in fates]}
+    last = failures[-1] if failures else None
+    if last is not None and last.rule.fault in ("request", "account", "router"):
+        return failure_error(last)
+    if any(refusal.gate == "account" for refusal in refusals):
+        return account_error(min(r.retry_after_s for r in refusals if r.gate == "account"))
+    if not failures and not refusals:
+        rules = "; ".join(f"{f.candidate.model}: {f.left_out}" for f in fates)
+        return NoCapableCandidate(
+            f"No model of this chain can serve the request. {rules}.", metadata=candidates
+        )
+    if _all_cool(failures, refusals):
+        waits = [r.retry_after_s for r in refusals] + [f.retry_after_s or 5 for f in failures]
+        return NoCandidate(
+            "Every model of this chain is rate limited for the moment.",
+            is_rate_limited=True,
+            retry_after_s=min(waits),
+            metadata=candidates,
+        )
+    if not failures:
+        return NoCandidate(
+            "Every model of this chain is resting after failures.",
+            retry_after_s=min(refusal.retry_after_s for refusal in refusals),
+            metadata=candidates,
+        )
+    if all(failure.rule.is_timeout for failure in failures):
+        message = f"No model answered in time ({_tried(fates)})."
+        return UpstreamTimeout(message, metadata=candidates, is_final=True)
+    message = f"Every model that was tried failed ({_tried(fates)})."
+    return UpstreamFailed(message, metadata=candidates, is_final=True)
+
+
+def failure_error(failure: Failure) -> HttpError:
+    """Return the error for a failure that no other model could have cured."""
+    if failure.rule.fault == "account":
+        return account_error(failure.retry_after_s or failure.rule.closes_account_s or 60)
+    if failure.rule.fault == "router":
+        return Unavailable(failure.message, retry_after_s=5)
+    facts = {
+        "error_type": failure.upstream_error_type,
+        "provider_name": failure.upstream_provider,
+    }
+    return UpstreamRefused(
+        failure.upstream_message or failure.message,
+        status=failure.http_status or 400,
+        metadata={key: value for key, value in facts.items() if value},
+    )
+
+
+def account_error(retry_after_s: float) -> UpstreamAccount:
+    return UpstreamAccount(
+        "OpenRouter does not accept this router's key or its credit is used up. "
+        "The operator has to look at the key; the client's own key is fine.",
+        retry_after_s=retry_after_s,
+        is_final=True,
+    )
+
+
+def in_band_error(failure: Failure) -> Mapping[str, Any]:
+    """Return the last event of a stream that broke off.
+
+    Without `choices`: that is the shape which every client library takes for an error.
+    """
+    return {"error": {"message": failure.message, "code": 502, "type": failure.kind.value}}
+
+
+def _all_cool(failures: Sequence[Failure], refusals: Sequence[Refusal]) -> bool:
+    return all(f.rule.cools in ("model", "provider") for f in failures) and all(
+        r.gate == "cooldown" for r in refusals
+    )
+
+
+def _tried(fates: Sequence[Fate]) -> str:
+    return ", ".join(
+        f"{fate.candidate.model}: {fate.failure.kind.value}"
+        for fate in fates
+        if fate.failure is not None
+    )
