@@ -1,0 +1,56 @@
+# make demo     serve on the embedded upstream: no key, no Ollama, no network
+# make run      serve with .env and config.toml
+# make test     run the tests; `make test ARGS="-k breaker"` runs some of them
+# make check    everything that must hold before a commit, as CI does
+# make bench    measure what the router adds
+#
+# Each installs what it needs into .venv first, once, and again when pyproject.toml has changed.
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INSTALLED := .venv/installed
+INSTALLED_DEV := .venv/installed-dev
+
+.PHONY: help demo run test check bench
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo: $(INSTALLED)
+	@$(BIN)/llm-router demo $(ARGS)
+
+run: $(INSTALLED)
+	@$(BIN)/llm-router serve $(ARGS)
+
+test: $(INSTALLED_DEV)
+	$(BIN)/pytest -n auto $(ARGS)
+
+check: $(INSTALLED_DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict llm_router tests
+	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+bench: $(INSTALLED_DEV)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(INSTALLED): pyproject.toml | $(BIN)/python
+	@echo "Installing llm-router into .venv"
+	@$(PIP) --editable .
+	@touch $@
+
+$(INSTALLED_DEV): pyproject.toml | $(BIN)/python
+	@echo "Installing llm-router and its development tools into .venv"
+	@$(PIP) --editable '.[dev]'
+	@touch $(INSTALLED) $@
+
+# A half-made environment would look finished the next time.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "llm-router needs Python 3.11 or newer, and '$(PYTHON)' is not that." >&2; \
+		echo "Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
