@@ -1,0 +1,135 @@
+"""Pruning: raw rows go, what they add up to stays.
+
+A request goes with its calls, and only when all of it is settled: rows in flight and rows whose
+cost is still being asked for stay, however old. Their sums move into the rollups in the same
+transaction, so totals, cost views and reports do not change.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import NoReturn
+
+import aiosqlite
+
+from llm_router.clock import Clock, utc_text
+from llm_router.errors import StorageError
+from llm_router.storage import hours
+from llm_router.storage.readable import Readable
+from llm_router.storage.sqlite import Database
+
+log = logging.getLogger(__name__)
+
+EVERY_S = 86_400.0
+# A transaction of this many requests is over in a few hundredths of a second.
+_AT_ONCE = 500
+_DAY_S = 86_400
+_NONE = "[]"
+
+_OLD_REQUESTS = """
+SELECT json_group_array(id) FROM (
+    SELECT id FROM requests r
+    WHERE started_at < :before AND outcome IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM attempts a
+        WHERE a.request_id = r.id
+          AND (a.outcome IS NULL OR a.id IN (SELECT attempt_id FROM reconciliations))
+    )
+    ORDER BY started_at LIMIT :at_once
+)
+"""
+
+# Calls that belong to no request, like those of a classifier that was asked to explain.
+_OLD_ATTEMPTS = """
+SELECT json_group_array(id) FROM (
+    SELECT id FROM attempts a
+    WHERE started_at < :before AND outcome IS NOT NULL
+      AND id NOT IN (SELECT attempt_id FROM reconciliations)
+      AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = a.request_id)
+    ORDER BY started_at LIMIT :at_once
+)
+"""
+
+_ATTEMPTS_OF = """
+SELECT json_group_array(id) FROM attempts
+WHERE request_id IN (SELECT value FROM json_each(:ids))
+"""
+
+_DROP_REQUESTS = "DELETE FROM requests WHERE id IN (SELECT value FROM json_each(:ids))"
+_DROP_ATTEMPTS = "DELETE FROM attempts WHERE id IN (SELECT value FROM json_each(:ids))"
+
+# What `prune` would delete, in one look.
+_COUNT = """
+WITH old AS MATERIALIZED (
+    SELECT id FROM requests r
+    WHERE started_at < :before AND outcome IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM attempts a
+        WHERE a.request_id = r.id
+          AND (a.outcome IS NULL OR a.id IN (SELECT attempt_id FROM reconciliations))
+    )
+)
+SELECT (SELECT count(*) FROM old) AS requests,
+       (SELECT count(*) FROM attempts WHERE request_id IN (SELECT id FROM old))
+       + (SELECT count(*) FROM attempts a
+          WHERE started_at < :before AND outcome IS NOT NULL
+            AND id NOT IN (SELECT attempt_id FROM reconciliations)
+            AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = a.request_id)) AS attempts
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows went, or would go."""
+
+    requests: int = 0
+    attempts: int = 0
+
+    def __add__(self, other: "Pruned") -> "Pruned":
+        return Pruned(self.requests + other.requests, self.attempts + other.attempts)
+
+
+async def count_prunable(database: Readable, before: str) -> Pruned:
+    [row] = await database.read(_COUNT, {"before": before})
+    return Pruned(row["requests"], row["attempts"])
+
+
+async def prune(database: Database, before: str) -> Pruned:
+    """Delete settled rows that started before `before` (UTC text), in small transactions."""
+
+    async def some_rows(connection: aiosqlite.Connection) -> Pruned:
+        return await _prune_some(connection, before)
+
+    total = Pruned()
+    while (step := await database.transact(some_rows)) != Pruned():
+        total += step
+    return total
+
+
+async def run_retention(database: Database, days: int, clock: Clock) -> NoReturn:
+    """Prune once a day what is older than `days`; a task of the process that writes."""
+    while True:
+        try:
+            pruned = await prune(database, utc_text(clock.wall() - days * _DAY_S))
+            log.info("pruned %d requests and %d calls", pruned.requests, pruned.attempts)
+        except StorageError as exc:
+            log.warning("old rows could not be pruned, tomorrow again: %s", exc)
+        await asyncio.sleep(EVERY_S)
+
+
+async def _prune_some(connection: aiosqlite.Connection, before: str) -> Pruned:
+    limits = {"before": before, "at_once": _AT_ONCE}
+    requests = await _ids(connection, _OLD_REQUESTS, limits)
+    if requests == _NONE:
+        attempts = await _ids(connection, _OLD_ATTEMPTS, limits)
+    else:
+        attempts = await _ids(connection, _ATTEMPTS_OF, {"ids": requests})
+    # Sums first: they look at requests and calls together.
+    await hours.add(connection, requests, attempts, is_pruned=True)
+    return Pruned(
+        (await connection.execute(_DROP_REQUESTS, {"ids": requests})).rowcount,
+        (await connection.execute(_DROP_ATTEMPTS, {"ids": attempts})).rowcount,
+    )
+
+
+async def _ids(connection: aiosqlite.Connection, sql: str, params: dict[str, object]) -> str:
+    [row] = await connection.execute_fetchall(sql, params)
+    return str(row[0])
