@@ -17,6 +17,7 @@ from llm_router.settings_sources import (
     KEYS,
     SECTIONS,
     Given,
+    Source,
     read_env_file,
     read_environment,
     read_toml,
@@ -70,7 +71,7 @@ def load(
         (None, read_environment(environ)),
     ]
     given = {key: value for _, layer in layers for key, value in layer.values.items()}
-    with_secrets = [path for path, layer in layers if path and any(map(is_secret, layer.values))]
+    with_secrets = [path for path, layer in layers if path and _has_secrets(layer)]
     doubts = [doubt for _, layer in layers for doubt in layer.doubts]
     return Loaded(
         _build(given),
@@ -137,6 +138,10 @@ def _existing(named: Path | None, usual: Path) -> list[Path]:
     if named is not None:
         return [named]
     return [usual] if usual.exists() else []
+
+
+def _has_secrets(layer: Source) -> bool:
+    return any(is_secret(key) and value.value for key, value in layer.values.items())
 
 
 def _build(given: Mapping[str, Given]) -> Settings:

@@ -8,18 +8,21 @@ expected is a RouterError, told in one line.
 import argparse
 import difflib
 import importlib
+import json
 import keyword
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from llm_router import __version__
 from llm_router.errors import RouterError
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from llm_router.settings_load import Loaded
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -95,6 +98,18 @@ def load(args: argparse.Namespace) -> "Loaded":
     for warning in loaded.warnings:
         sys.stderr.write(f"llm-router: warning: {warning}\n")
     return loaded
+
+
+def write_json(value: Any) -> None:
+    """Print what `--json` promises: one document, readable by people too."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_table(table: "Table") -> None:
+    """Print as wide as the terminal is; a pipe or a file gets whole lines."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def _run(arguments: list[str]) -> int:

@@ -44,6 +44,16 @@ class Version:
     action: str
     changes: tuple[Change, ...]
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON shows it, over HTTP and on the command line."""
+        return {
+            "version": self.version,
+            "at": self.at,
+            "actor": self.actor,
+            "action": self.action,
+            "changes": [{"path": c.path, "from": c.before, "to": c.after} for c in self.changes],
+        }
+
 
 class ConfigStore:
     """The versions in the database, and the holder that always has the newest of them."""

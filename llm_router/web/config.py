@@ -20,7 +20,7 @@ from llm_router.keys import CONFIG, CONFIG_STORE, SETTINGS
 from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.document import parse, to_dict
 from llm_router.routing.names import near, safe
-from llm_router.storage.config import Edit, Version
+from llm_router.storage.config import Edit
 from llm_router.web.bodies import CategoryBody, MappingBody, read_body, read_object
 from llm_router.web.routes import Route, Scope
 
@@ -113,7 +113,7 @@ async def history(request: web.Request) -> web.Response:
         raise InvalidRequest(f"limit must be a number from 1 to {MAX_HISTORY}", param="limit")
     with _answering():
         versions = await request.app[CONFIG_STORE].history(int(limit))
-    return web.json_response({"versions": [version_dict(version) for version in versions]})
+    return web.json_response({"versions": [version.as_dict() for version in versions]})
 
 
 async def rollback(request: web.Request) -> web.Response:
@@ -123,20 +123,6 @@ async def rollback(request: web.Request) -> web.Response:
     with _answering():
         config = await request.app[CONFIG_STORE].rollback(int(version), _actor(request))
     return _whole_answer(config)
-
-
-def version_dict(version: Version) -> dict[str, Any]:
-    """Return one entry of the history as JSON shows it, here and on the command line."""
-    return {
-        "version": version.version,
-        "at": version.at,
-        "actor": version.actor,
-        "action": version.action,
-        "changes": [
-            {"path": change.path, "from": change.before, "to": change.after}
-            for change in version.changes
-        ],
-    }
 
 
 async def _change(request: web.Request, action: str, edit: Edit) -> RoutingConfig:

@@ -1,0 +1,86 @@
+"""Show every setting in force and where it comes from, and whether a server would start with it.
+
+Secrets are shown as ***. Aliases and categories are not settings: see `llm-router config export`.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+from pydantic import SecretStr
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from llm_router.cli import load, print_table, settings_options, write_json
+from llm_router.errors import SettingsError
+from llm_router.settings import Settings
+from llm_router.settings_load import check_start, require_api_key
+from llm_router.settings_sources import KEYS
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    settings_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load(args)
+    values = shown(loaded.settings)
+    problems = problems_of(loaded.settings)
+    if args.json:
+        facts = {
+            key: {"value": value, "source": loaded.sources.get(key, "default")}
+            for key, value in values.items()
+        }
+        write_json({"settings": facts, "warnings": loaded.warnings, "problems": problems})
+        return 1 if problems else 0
+    table = Table("setting", "value", "from", box=SIMPLE)
+    for key, value in values.items():
+        source = loaded.sources.get(key, "default")
+        table.add_row(
+            key,
+            escape(_words(value)),
+            escape(source),
+            style=None if key in loaded.sources else "dim",
+        )
+    print_table(table)
+    for problem in problems:
+        sys.stderr.write(f"llm-router: {problem}\n")
+    return 1 if problems else 0
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """Return `section.key` → value for JSON, secrets as ***."""
+    values = {}
+    for key in KEYS:
+        section, _, name = key.partition(".")
+        values[key] = _plain(getattr(getattr(settings, section), name))
+    return values
+
+
+def problems_of(settings: Settings) -> list[str]:
+    """Return what would stop `serve`."""
+    problems = []
+    for check in (check_start, require_api_key):
+        try:
+            check(settings)
+        except SettingsError as exc:
+            problems.append(str(exc))
+    return problems
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return "***"
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def _words(value: Any) -> str:
+    if value is None or value == []:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,188 @@
+"""Collect what a bug report needs: versions, settings, database, journal. Never a secret.
+
+Exit status 1 when it finds a problem. With --network it also asks whether OpenRouter and Ollama
+answer; that costs nothing.
+"""
+
+import argparse
+import asyncio
+import platform
+import sqlite3
+import stat
+import sys
+from contextlib import closing
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aiohttp import http_parser
+
+from llm_router import __version__
+from llm_router.cli import load, reach, settings_options, write_json
+from llm_router.cli.check_config import problems_of, shown
+from llm_router.errors import RouterError
+from llm_router.ledger import segments
+from llm_router.settings import LedgerSettings
+from llm_router.settings_load import Loaded
+from llm_router.storage.migrate import connect_readonly, migrations, schema_version
+from llm_router.storage.sqlite import running_server
+from llm_router.storage.trouble import explain
+
+PACKAGES = ("aiohttp", "aiosqlite", "msgspec", "pydantic", "uvloop")
+AIOHTTP_FLOOR = (3, 14, 3)
+_WAL_BUG = "has the WAL bug fixed in 3.51.3; harmless while only the router writes the database"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--network", action="store_true", help="ask OpenRouter and Ollama, too")
+    settings_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    problems: list[str] = []
+    facts: dict[str, Any] = {"versions": versions()}
+    problems += version_problems(facts["versions"])
+    try:
+        loaded = load(args)
+    except RouterError as exc:
+        problems.append(str(exc))
+    else:
+        facts |= _facts(loaded, problems, is_online=args.network)
+    facts["problems"] = problems
+    if args.json:
+        write_json(facts)
+    else:
+        _print(facts)
+    return 1 if problems else 0
+
+
+def versions() -> dict[str, Any]:
+    found = {"llm-router": __version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "missing"
+    major, minor, patch = sqlite3.sqlite_version_info[:3]
+    note = f" ({_WAL_BUG})" if has_wal_bug((major, minor, patch)) else ""
+    found["sqlite"] = sqlite3.sqlite_version + note
+    found["aiohttp parser"] = (
+        "Python" if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy else "C"
+    )
+    found["platform"] = platform.platform()
+    return found
+
+
+def version_problems(found: dict[str, Any]) -> list[str]:
+    problems = []
+    if _numbers(found["aiohttp"]) < AIOHTTP_FLOOR:
+        floor = ".".join(map(str, AIOHTTP_FLOOR))
+        problems.append(f"aiohttp {found['aiohttp']} has known holes; install {floor} or newer")
+    if found["aiohttp parser"] != "C":
+        problems.append("aiohttp runs without its C parser; unset AIOHTTP_NO_EXTENSIONS")
+    return problems
+
+
+def has_wal_bug(version: tuple[int, int, int]) -> bool:
+    """Return whether several writers at once may corrupt a WAL database.
+
+    See https://sqlite.org/wal.html#walresetbug: fixed in 3.51.3, 3.50.7 and 3.44.6.
+    """
+    fixed_in_branch = {(3, 50): 7, (3, 44): 6}
+    major, minor, patch = version
+    return version < (3, 51, 3) and patch < fixed_in_branch.get((major, minor), sys.maxsize)
+
+
+def database(path: Path) -> dict[str, Any]:
+    """Return what can be said of the database file without changing it."""
+    facts: dict[str, Any] = {"path": str(path), "exists": path.exists()}
+    server = running_server(path)
+    facts["written by"] = server or "nobody"
+    if not path.exists():
+        return facts
+    wal = path.with_name(path.name + "-wal")
+    facts["bytes"] = path.stat().st_size
+    facts["wal bytes"] = wal.stat().st_size if wal.exists() else 0
+    facts["mode"] = stat.filemode(path.stat().st_mode)
+    try:
+        with closing(connect_readonly(path)) as connection:
+            facts["schema"] = schema_version(connection, path)
+            facts["schema of this program"] = migrations()[-1].version
+            facts["rows"] = {
+                "requests": _number(connection, "SELECT count(*) FROM requests"),
+                "attempts": _number(connection, "SELECT count(*) FROM attempts"),
+                "in flight": _number(
+                    connection, "SELECT count(*) FROM attempts WHERE outcome IS NULL"
+                ),
+                "configuration": _number(connection, "SELECT max(version) FROM config_versions"),
+            }
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+    return facts
+
+
+def journal(settings: LedgerSettings) -> dict[str, Any]:
+    """Return how much of the journal has not been moved into the database yet."""
+    folder = settings.journals
+    found = segments.listed(folder) if folder.is_dir() else []
+    sizes = {segment.name: (folder / segment.name).stat().st_size for segment in found}
+    moved = _offsets(settings.path) if found else {}
+    return {
+        "path": str(folder),
+        "segments": len(found),
+        "bytes": sum(sizes.values()),
+        "backlog bytes": sum(size - moved.get(name, 0) for name, size in sizes.items()),
+    }
+
+
+def _facts(loaded: Loaded, problems: list[str], *, is_online: bool) -> dict[str, Any]:
+    settings = loaded.settings
+    values = shown(settings)
+    facts: dict[str, Any] = {
+        "settings": {key: f"{values[key]} ({source})" for key, source in loaded.sources.items()},
+        "warnings": list(loaded.warnings),
+    }
+    problems += problems_of(settings)
+    try:
+        facts["database"] = database(settings.ledger.path)
+        facts["journal"] = journal(settings.ledger)
+    except RouterError as exc:
+        problems.append(str(exc))
+    if is_online:
+        upstream, is_well = asyncio.run(reach.openrouter(settings))
+        facts["network"] = {
+            "openrouter": upstream,
+            "ollama": asyncio.run(reach.ollama(settings))[0],
+        }
+        problems += [] if is_well else [upstream]
+    return facts
+
+
+def _offsets(path: Path) -> dict[str, int]:
+    if not path.exists():
+        return {}
+    try:
+        with closing(connect_readonly(path)) as connection:
+            return dict(connection.execute("SELECT segment, offset FROM journal_offsets"))
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
+
+
+def _number(connection: sqlite3.Connection, sql: str) -> int | None:
+    number: int | None = connection.execute(sql).fetchone()[0]
+    return number
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
+
+
+def _print(facts: dict[str, Any]) -> None:
+    for title, entries in facts.items():
+        sys.stdout.write(f"{title}\n")
+        lines = entries.items() if isinstance(entries, dict) else enumerate(entries, 1)
+        for name, value in lines:
+            sys.stdout.write(f"  {name}: {value}\n")
+        if not entries:
+            sys.stdout.write("  none\n")
