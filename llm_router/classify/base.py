@@ -1,9 +1,9 @@
 """What a classifier is given and what it answers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from llm_router.errors import RouterError
 from llm_router.ledger.entry import Cost, Outcome, Usage
 from llm_router.routing.config import RoutingConfig
 
@@ -17,6 +17,8 @@ class Prompt:
     text: str
     has_tools: bool = False
     context: str = ""  # the user turn before it, for short follow-ups
+    has_history: bool = False  # the assistant has answered before
+    chore: str = ""  # a client's own small task (a title, tags), in words; not the human's
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +54,39 @@ class CallBook(Protocol):
     ) -> None: ...
 
 
-class Step(Protocol):
-    """One way to decide. Raises nothing but CancelledError; unsure or broken means None."""
+class StepFault(RouterError):
+    """A step cannot decide this time; `str()` is the reason, one of a few fixed wordings.
 
-    name: By
+    `is_failure` says whether it is evidence against the step's service; busy or not yet loaded is
+    not.
+    """
+
+    def __init__(self, reason: str, *, is_failure: bool = True) -> None:
+        super().__init__(reason)
+        self.is_failure = is_failure
+
+
+class Step(Protocol):
+    """One way to decide that may be slow, broken or wrong."""
+
+    @property
+    def name(self) -> By: ...
 
     async def decide(
-        self, prompt: Prompt, config: RoutingConfig, book: CallBook, skipped: list[str]
-    ) -> Decision | None:
-        """Return a decision, or None after appending "name: reason" to `skipped`."""
+        self, prompt: Prompt, config: RoutingConfig, book: CallBook, limit_s: float
+    ) -> Decision:
+        """Decide within `limit_s`. Raises StepFault, else nothing but CancelledError."""
+
+    def status(self) -> str:
+        """Return "ok" or, in a word or two, what is wrong, for /health."""
+
+    async def start(self) -> None:
+        """Begin what the step does in the background."""
+
+    async def close(self) -> None: ...
 
 
 class Classifier(Protocol):
     """The whole decision of a mode. Always answers, within the budget, whatever breaks."""
 
     async def decide(self, prompt: Prompt, config: RoutingConfig, book: CallBook) -> Decision: ...
-
-
-Labels = Sequence[str]

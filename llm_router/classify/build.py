@@ -1,0 +1,38 @@
+"""Puts a mode's classifier together."""
+
+import aiohttp
+
+from llm_router.classify.api import ApiStep
+from llm_router.classify.base import Step
+from llm_router.classify.hybrid import HybridClassifier
+from llm_router.classify.ollama import OllamaStep
+from llm_router.clock import Clock
+from llm_router.errors import SettingsError
+from llm_router.routing.catalog import CatalogHolder
+from llm_router.settings import Settings
+from llm_router.upstream.client import UpstreamClient
+
+
+def build_classifier(
+    settings: Settings,
+    clock: Clock,
+    ollama_session: aiohttp.ClientSession,
+    upstream: UpstreamClient,
+    catalog: CatalogHolder,
+) -> HybridClassifier:
+    """Return the classifier of `settings.classifier.mode`; call `start()` before, `close()` after.
+
+    `ollama_session` is not the provider's: that one may go through a proxy.
+    """
+    mode = settings.classifier.mode
+    if mode == "local":
+        raise SettingsError(
+            "[classifier] mode: local is not available in this version; "
+            "choose keywords, ollama, api or hybrid"
+        )
+    steps: list[Step] = []
+    if mode in ("ollama", "hybrid"):
+        steps.append(OllamaStep(ollama_session, settings.ollama.base_url, settings.ollama.model))
+    if mode in ("api", "hybrid"):
+        steps.append(ApiStep(upstream, catalog, settings.classifier.api_model, clock))
+    return HybridClassifier(settings.classifier, steps, clock, asks_first=mode != "hybrid")

@@ -1,0 +1,166 @@
+"""What the human asked, peeled out of a request's `messages`.
+
+Agent clients wrap it: tool results follow it, internal notes in the user's role follow those, time
+stamps and runtime lines surround it. Everything here reads for the classifier only, so it may be
+lossy (clipped, repaired), and apart from a duplicated key in a message that we read nothing makes
+it raise.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from llm_router.classify.base import Prompt
+from llm_router.errors import InvalidRequest
+from llm_router.members import DuplicateMember, MalformedJson, Member, members
+
+HEAD_CHARS = 2800
+TAIL_CHARS = 1200
+CONTEXT_CHARS = 600
+_MAX_WALK = 5000  # messages looked at, from the end
+_LONG_BYTES = 256 * 1024  # from here on a JSON string is clipped before it is decoded
+
+_USER = b'"user"'
+_ASSISTANT = b'"assistant"'
+_TEXT_PARTS = (b'"text"', b'"input_text"')
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+
+_ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+# OpenClaw 2026.9: a stamp before the text, one runtime line after it, and internal context in
+# messages of the user's role.
+_INTERNAL_BEGIN = "<<<BEGIN_OPENCLAW_INTERNAL_CONTEXT>>>"
+_INTERNAL_END = "<<<END_OPENCLAW_INTERNAL_CONTEXT>>>"
+_STAMP = re.compile(r"\[[A-Z][a-z]{2} \d{4}-\d\d-\d\d \d\d:\d\d[^\]\n]{0,40}\][ \n]?")
+_QUEUED = re.compile(r"\[Queued user message from a previous active turn;[^\]\n]{0,400}\]")
+_RUNTIME = "\nRuntime: agent="
+
+# Open WebUI asks for titles, tags, follow-ups and search queries with prompts of this form, and
+# for the answer over documents as well: that one is the human's.
+_TASK = "### Task:"
+_TASK_ANSWER = "Respond to the user query"
+_QUERY = re.compile(r"<user_query>([^<]{1,6000})</user_query>")
+# opencode sends this as a user message of its own, then the conversation.
+_TITLE = "Generate a title for this conversation"
+
+
+def peel(messages: Sequence[msgspec.Raw], *, has_tools: bool = False) -> Prompt:
+    """Return what the human's last message says, reading from the end.
+
+    Raises InvalidRequest when a message that is read has a key twice.
+    """
+    text: str | None = None
+    has_history = False
+    for index in range(len(messages) - 1, max(-1, len(messages) - 1 - _MAX_WALK), -1):
+        raw = bytes(messages[index])
+        # Quotes inside a string are escaped, so text that merely says "user" is not found.
+        if _USER not in raw:
+            has_history = has_history or (text is not None and _ASSISTANT in raw)
+        elif (said := _said(raw, index)) is not None:
+            if text is not None:
+                return _prompt(text, said[:CONTEXT_CHARS], has_history, has_tools)
+            text = said
+    return _prompt(text or "", "", has_history, has_tools)
+
+
+def clip(text: str) -> str:
+    """Return head and tail of a long text: what is asked stands at one of its ends."""
+    if len(text) <= HEAD_CHARS + TAIL_CHARS:
+        return text
+    return f"{text[:HEAD_CHARS]}\n…\n{text[-TAIL_CHARS:]}"
+
+
+def _prompt(text: str, context: str, has_history: bool, has_tools: bool) -> Prompt:
+    chore = ""
+    if text.startswith(_TASK):
+        asked = text[len(_TASK) : len(_TASK) + 200].lstrip()
+        if not asked.startswith(_TASK_ANSWER):
+            chore = "a chat client's own task (title, tags, follow-ups)"
+        elif query := _QUERY.search(text):
+            text = query[1].strip()
+    elif text.startswith(_TITLE) or context.startswith(_TITLE):
+        chore = "an agent client's own task (title)"
+    return Prompt(text, has_tools, context, has_history, chore)
+
+
+def _said(raw: bytes, index: int) -> str | None:
+    """Return the human's words in a message; None when a program wrote all of it."""
+    message = _fields(raw, f"messages[{index}]")
+    if _value(message, "role") != _USER:
+        return None
+    content = _value(message, "content")
+    if content[:1] == b'"':
+        return _unwrap(_text(content))
+    if content[:1] != b"[":
+        return None
+    texts: list[str] = []
+    is_human = False
+    for place, element in enumerate(_elements(content)):
+        part = _fields(bytes(element), f"messages[{index}].content[{place}]")
+        kind, text = _value(part, "type"), _value(part, "text")
+        if kind in _TEXT_PARTS and text[:1] == b'"':
+            if (words := _unwrap(_text(text))) is not None:
+                texts.append(words)
+        elif kind != b'"tool_result"':
+            is_human = True  # an image, audio, a file
+    return clip("\n".join(texts)) if texts or is_human else None
+
+
+def _unwrap(text: str) -> str | None:
+    """Take off what agent clients put around the human's words; None when nothing remains."""
+    while (begin := text.find(_INTERNAL_BEGIN)) >= 0:
+        end = text.find(_INTERNAL_END, begin)
+        text = text[:begin] + (text[end + len(_INTERNAL_END) :] if end >= 0 else "")
+        if not text.strip():
+            return None
+    text = text.strip()
+    while match := _QUEUED.match(text) or _STAMP.match(text):
+        text = text[match.end() :].lstrip()
+    body, mark, tail = text.rpartition(_RUNTIME)
+    if mark and "\n" not in tail:
+        text = body.rstrip()
+    return clip(text)
+
+
+def _elements(array: bytes) -> Sequence[msgspec.Raw]:
+    try:
+        return _list.decode(array)
+    except (ValueError, RecursionError):
+        return ()
+
+
+def _fields(raw: bytes, where: str) -> Mapping[str, Member]:
+    """Return an object's fields, none for anything else."""
+    try:
+        return members(raw)
+    except MalformedJson:
+        return {}
+    except DuplicateMember as exc:
+        raise InvalidRequest(f"{where} is ambiguous: {exc}.", param=where) from None
+
+
+def _value(fields: Mapping[str, Member], key: str) -> bytes:
+    member = fields.get(key)
+    return b"" if member is None else member.value
+
+
+def _text(encoded: bytes) -> str:
+    """Return a JSON string's value; of a very long one only its clipped ends."""
+    if len(encoded) <= _LONG_BYTES:
+        return _string.decode(encoded)
+    head = _loose(encoded[1 : 6 * HEAD_CHARS])[:HEAD_CHARS]
+    return f"{head}\n…\n{_loose(encoded[-6 * TAIL_CHARS : -1])[-TAIL_CHARS:]}"
+
+
+def _loose(cut: bytes) -> str:
+    """Read part of a JSON string that may begin and end inside a character."""
+    text = _ESCAPE.sub(_unescape, cut.decode("utf-8", "ignore"))
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    return chr(int(match[1], 16)) if match[1] else _ESCAPED.get(match[2], match[2])
