@@ -33,7 +33,7 @@ def pieces(text: str) -> tuple[str, ...]:
 
 def reply(model: str, text: str) -> str:
     """Return the answer to a prompt; it says that no model wrote it."""
-    quoted = directives.strip(text)
+    quoted = directives.without(text)
     if len(quoted) > 120:
         quoted = quoted[:120].rstrip() + "…"
     asked = f' You asked: "{quoted}"' if quoted else ""
@@ -98,7 +98,7 @@ def _of_type(schema: Mapping[str, Any], text: str) -> Any:
 
 def _noun(text: str) -> str:
     """Return the last name in the prompt ("Oslo"), which is often what a tool wants."""
-    names = _CAPITALISED.findall(directives.strip(text))
+    names = _CAPITALISED.findall(directives.without(text))
     return names[-1] if names else "demo"
 
 

@@ -46,7 +46,7 @@ def load(text: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2] or 0)
 
 
-def strip(text: str) -> str:
+def without(text: str) -> str:
     """Return the prompt without its directives, as it is quoted in answers."""
     return _DIRECTIVE.sub("", text).strip()
 

@@ -7,6 +7,7 @@ the handler is cancelled where it waits.
 import asyncio
 import socket
 import struct
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from llm_router.demo import refusals
 from llm_router.demo.behaviour import HEADERS, Behaviour
 from llm_router.demo.script import Call, Script
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+# `struct linger` with a time of 0: closing sends RST.
+_RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 _BEAT_MS = 200
 
 
@@ -51,7 +53,7 @@ class Wire:
     ) -> web.StreamResponse:
         """Answer with one body; a place beyond the headers is in the middle of it."""
         how = self._how
-        facts = {**(headers or {}), **how.headers, "Content-Type": content_type}
+        facts = {"Content-Type": content_type, **(headers or {}), **how.headers}
         await self._incident(HEADERS)
         self._call.status = status
         if max(_places(how), default=HEADERS) == HEADERS:
@@ -78,8 +80,8 @@ class Wire:
         how = self._how
         await self._incident(HEADERS)
         self._call.status = 200
-        response = web.StreamResponse(headers={**headers, **how.headers})
-        response.content_type = stream.content_type
+        facts = {"Content-Type": stream.content_type, **headers, **how.headers}
+        response = web.StreamResponse(headers=facts)
         await self._open(response)
         for block in stream.preamble:
             await self._write(block)
@@ -95,14 +97,10 @@ class Wire:
         # A place beyond the last chunk is the end of the chunks.
         places = {min(place, len(stream.chunks)) for place in _places(how)}
         gap_s = (how.gap or 0) / 1000
-        is_plain_write = not (how.crlf or how.bytewise)
-        write = (
-            self._write if self._response is None or not is_plain_write else self._response.write
-        )
         for number, chunk in enumerate(stream.chunks):
             if number in places and await self._at(number, stream):
                 return True
-            await write(chunk)
+            await self._write(chunk)
             call.chunks = number + 1
             if gap_s:
                 self._script.moved()
@@ -173,8 +171,8 @@ class Wire:
         if not self._how.bytewise:
             await response.write(block)
             return
-        for at in range(len(block)):
-            await response.write(block[at : at + 1])
+        for byte in block:
+            await response.write(bytes((byte,)))
             await asyncio.sleep(0)
 
     def _finish(self, response: web.StreamResponse) -> web.StreamResponse:

@@ -27,14 +27,13 @@ class Do(Enum):
 
 
 REQUEST, RST, FIN, HANG = Do
-
 Step = bytes | asyncio.Event | Do
 
 
 class Connection(asyncio.Protocol):
-    """One connection: what came in, and how it ended ("eof", "closed", "reset", or None: open).
+    """One connection: all that came in, and how it ended, once `over` is set.
 
-    "eof" is the peer's FIN, "reset" its RST, "closed" our own doing.
+    "eof": the peer's FIN; "reset": its RST; "closed": our own doing.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
@@ -42,7 +41,7 @@ class Connection(asyncio.Protocol):
         self.ended: str | None = None
         self.over = asyncio.Event()
         self._steps = steps
-        self._read = 0
+        self._consumed = 0
         self._more = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,16 +52,14 @@ class Connection(asyncio.Protocol):
         self.received += data
         self._more.set()
 
-    def eof_received(self) -> bool:
+    def eof_received(self) -> None:
         self._end("eof")
-        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end("closed" if exc is None else "reset")
         self._task.cancel()
 
     def abort(self) -> None:
-        """Cut the connection without a word; safe to call at any time."""
         self._task.cancel()
         self._transport.abort()
 
@@ -72,43 +69,40 @@ class Connection(asyncio.Protocol):
 
     async def _play(self) -> None:
         for step in self._steps:
-            match step:
-                case bytes():
-                    self._transport.write(step)
-                case asyncio.Event():
-                    await step.wait()
-                case Do.REQUEST:
-                    await self._request()
-                case Do.RST:
-                    sock = self._transport.get_extra_info("socket")
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                    self._transport.abort()
-                case Do.FIN:
-                    self._transport.write_eof()
-                case Do.HANG:
-                    await self.over.wait()
+            if isinstance(step, bytes):
+                self._transport.write(step)
+            elif isinstance(step, asyncio.Event):
+                await step.wait()
+            elif step is REQUEST:
+                await self._request()
+            elif step is FIN:
+                self._transport.write_eof()
+            elif step is RST:
+                sock = self._transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self._transport.abort()
+            else:
+                await self.over.wait()
         self._transport.close()
 
     async def _request(self) -> None:
-        while (size := _request_size(self.received[self._read :])) is None:
+        while (size := _request_size(bytes(self.received[self._consumed :]))) is None:
             self._more.clear()
             await self._more.wait()
-        self._read += size
+        self._consumed += size
 
 
-def _request_size(data: bytes | bytearray) -> int | None:
-    head, blank, body = bytes(data).partition(b"\r\n\r\n")
-    if not blank:
-        return None
+def _request_size(data: bytes) -> int | None:
+    head, blank, body = data.partition(b"\r\n\r\n")
     lengths = (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    length = int(next(lengths, b":0").partition(b":")[2])
-    return len(head) + 4 + length if len(body) >= length else None
+    length = int(next(lengths, b":0").partition(b":")[2]) if blank else 0
+    return len(head) + 4 + length if blank and len(body) >= length else None
 
 
 class Chaos:
     def __init__(self, scripts: Sequence[Sequence[Step]]) -> None:
         self.connections: list[Connection] = []
-        self.url = ""
+        self.url = ""  # without a path
         self._scripts = scripts
 
     def accept(self) -> Connection:
@@ -119,7 +113,6 @@ class Chaos:
 
 @asynccontextmanager
 async def running_chaos(*scripts: Sequence[Step]) -> AsyncIterator[Chaos]:
-    """Listen on 127.0.0.1, any port; `url` has no path."""
     chaos = Chaos(scripts)
     server = await asyncio.get_running_loop().create_server(chaos.accept, "127.0.0.1", 0)
     chaos.url = "http://{}:{}".format(*server.sockets[0].getsockname())
