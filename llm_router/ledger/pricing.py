@@ -1,4 +1,4 @@
-"""What a call cost: as the provider says, or as tokens times list price. Exact, in nano-USD.
+"""What a call cost in nano-USD: USD turned into whole numbers, and tokens times list price.
 
 Prices are decimal strings in USD per token (https://openrouter.ai/docs/api_reference/models). A
 price that is missing, malformed or "-1" (it depends on what will be chosen) makes the cost
@@ -44,16 +44,6 @@ def nanousd(value: object) -> int | None:
         except InvalidOperation:
             return None
     return None
-
-
-def provider_cost(usage: object) -> Cost | None:
-    """Return what the `usage` object of an answer says was charged, or None if it does not.
-
-    `cost` is the whole charge; the parts in `cost_details` are not to be added.
-    https://openrouter.ai/docs/guides/administration/usage-accounting
-    """
-    cost = nanousd(usage.get("cost")) if isinstance(usage, Mapping) else None
-    return None if cost is None else Cost(cost, "provider")
 
 
 def cost_of(usage: Usage, pricing: Mapping[str, object] | None, *, now: float) -> Cost:

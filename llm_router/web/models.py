@@ -4,17 +4,19 @@ Listed are `router`, every category and, while models may be named directly, the
 model's own id can be looked up but is not listed: hundreds of them would bury the rest.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from llm_router.errors import ModelNotFound
 from llm_router.keys import CATALOG, CONFIG, SETTINGS
-from llm_router.routing.catalog import Catalog, near_names
+from llm_router.routing.catalog import Catalog
 from llm_router.routing.config import Category, RoutingConfig
+from llm_router.routing.names import safe
+from llm_router.routing.resolve import Classify, Forced, resolve
 from llm_router.web.model_entry import Offer, model_entry
+from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 
 ROUTER = "router"
@@ -23,14 +25,14 @@ ROUTER = "router"
 async def list_models(request: web.Request) -> web.Response:
     menu = _Menu(request.app)
     data = [menu.entry(offer) for offer in menu.offers()]
-    return _json(
+    return json_answer(
         {"object": "list", "data": data, "total_count": len(data), "links": {"next": None}}
     )
 
 
 async def get_model(request: web.Request) -> web.Response:
     menu = _Menu(request.app)
-    return _json(menu.entry(menu.offer(request.match_info["id"])))
+    return json_answer(menu.entry(menu.offer(request.match_info["id"])))
 
 
 class _Menu:
@@ -43,26 +45,24 @@ class _Menu:
 
     def offers(self) -> Iterator[Offer]:
         """Yield what is worth listing; a name behind which every model is gone is not."""
-        categories = self._config.categories.values()
         yield self._router(ROUTER)
-        yield from (o for category in categories if (o := self._category(category)).model_ids)
+        offers = [self._category(category) for category in self._config.categories.values()]
         if self._is_direct:
-            for alias, model_id in self._config.aliases.items():
-                if not self._catalog.is_gone(model_id):
-                    yield self._model(alias, model_id)
+            offers += [self._model(*alias) for alias in self._config.aliases.items()]
+        yield from (offer for offer in offers if offer.model_ids)
 
     def offer(self, name: str) -> Offer:
         """Return what a name stands for, listed or not. Raises ModelNotFound with near names."""
-        for offer in self.offers():
-            if offer.id == name:
-                return offer
-        vendor, _, rest = name.partition("/")
-        if name == "auto" or (vendor and rest == ROUTER):
+        wanted = resolve(name, None, self._config, self._catalog, self._is_direct)
+        if isinstance(wanted, Classify):
             return self._router(name)
-        is_id = self._is_direct and vendor not in ("", ROUTER) and rest
-        if is_id and not self._catalog.is_gone(name):
-            return self._model(name, name)
-        raise self._not_found(name)
+        if isinstance(wanted, Forced):
+            offer = self._category(self._config.categories[wanted.category])
+        else:
+            offer = self._model(name, wanted.model_id)
+        if not offer.model_ids:
+            raise self._gone(offer)
+        return offer
 
     def entry(self, offer: Offer) -> dict[str, Any]:
         models = [m for id_ in offer.model_ids if (m := self._catalog.get(id_)) is not None]
@@ -93,30 +93,25 @@ class _Menu:
             name,
             title,
             description if isinstance(description, str) else title,
-            (model_id,),
+            self._listed((model_id,)),
             priced_as=model_id,
             owner=model_id.partition("/")[0],
         )
 
     def _chain(self, category: Category) -> tuple[str, ...]:
-        ids = (self._config.model_id(model) for model in category.models)
-        return tuple(id_ for id_ in ids if not self._catalog.is_gone(id_))
+        return self._listed(map(self._config.model_id, category.models))
 
-    def _not_found(self, name: str) -> ModelNotFound:
-        known = [offer.id for offer in self.offers()]
-        if self._is_direct:
-            known += (model.id for model in self._catalog.models)
-        near = near_names(name, known)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    def _listed(self, model_ids: Iterable[str]) -> tuple[str, ...]:
+        return tuple(id_ for id_ in model_ids if not self._catalog.is_gone(id_))
+
+    def _gone(self, offer: Offer) -> ModelNotFound:
+        near = self._catalog.near(offer.priced_as or offer.id)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
         return ModelNotFound(
-            f"The model {name[:128]!r} does not exist.{hint}",
+            f"OpenRouter no longer lists what {safe(offer.id)} stands for.{hint}",
             param="model",
             metadata={"near": list(near)},
         )
-
-
-def _json(body: object) -> web.Response:
-    return web.Response(body=msgspec.json.encode(body), content_type="application/json")
 
 
 ROUTES: tuple[Route, ...] = (

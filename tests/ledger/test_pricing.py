@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llm_router.ledger.entry import UNKNOWN_COST, Cost, Usage
-from llm_router.ledger.pricing import cost_of, is_implausible, nanousd, provider_cost
+from llm_router.ledger.pricing import cost_of, is_implausible, nanousd
 
 GLM = {"prompt": "0.0000006", "completion": "0.0000019", "input_cache_read": "0.000000119"}
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp()  # a Saturday
@@ -67,21 +67,6 @@ def by_decimal(value: float) -> int:
 @example(0.0000000005)
 def test_the_quick_way_equals_decimal_arithmetic_to_the_nano(value: float) -> None:
     assert nanousd(value) == by_decimal(value)
-
-
-# --- what the provider says -----------------------------------------------------------------------
-
-
-def test_the_provider_is_taken_at_its_word() -> None:
-    usage = {"cost": 7.35e-06, "cost_details": {"upstream_inference_cost": 1.0}}
-    assert provider_cost(usage) == Cost(7350, "provider")
-    assert provider_cost({"cost": 0}) == Cost(0, "provider")
-
-
-@pytest.mark.parametrize("usage", [None, {}, {"cost": None}, {"cost": -1.0}, [], "cost"])
-def test_a_provider_that_says_nothing_usable_says_nothing(usage: object) -> None:
-    """F38: absent or negative usage never becomes a cost of 0."""
-    assert provider_cost(usage) is None
 
 
 # --- tokens times price ---------------------------------------------------------------------------
