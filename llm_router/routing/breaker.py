@@ -11,7 +11,7 @@ import heapq
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from msgspec import Struct
 
@@ -19,7 +19,17 @@ from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import Failure
 from llm_router.routing.gates import Gate, Limits, State
+from llm_router.routing.snapshot import (
+    LONGEST_COOLDOWN_S,
+    BreakerView,
+    StoredBreaker,
+    change_of,
+    time_left,
+    view_of,
+)
 from llm_router.settings import BreakerSettings
+
+__all__ = ["BreakerView", "Breakers", "Permit", "Refusal", "StoredBreaker"]
 
 log = logging.getLogger(__name__)
 
@@ -30,9 +40,12 @@ ALL = "all"
 
 TRANSPORT_LIMITS = Limits(failures=3, first_wait_s=5.0, longest_wait_s=60.0)
 ACCOUNT_LIMITS = Limits(failures=1, first_wait_s=60.0, longest_wait_s=3600.0)
+_LONGEST_WAITS = {
+    ACCOUNT: ACCOUNT_LIMITS.longest_wait_s,
+    TRANSPORT: TRANSPORT_LIMITS.longest_wait_s,
+}
 DEFAULT_COOLDOWN_S = 5.0
 MODEL_GONE_S = 600.0
-LONGEST_COOLDOWN_S = 3600.0
 
 # Models named by clients are boundless; gates for them are not.
 MAX_MODELS = 4096
@@ -57,45 +70,6 @@ class Refusal:
     gate: GateName
     retry_after_s: float
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerView:
-    """One gate for people: times are unix seconds, counted back from the boot clock."""
-
-    subject: str
-    state: State
-    since: float
-    until: float | None
-    reason: str | None
-    cooldown_until: float | None
-    failures: int
-    wait_s: float
-
-    @property
-    def is_gate(self) -> bool:
-        return self.subject.startswith("gate:")
-
-    @property
-    def is_clear(self) -> bool:
-        return self.state == "closed" and self.cooldown_until is None and not self.failures
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBreaker:
-    """One row of the table `breakers`, times as unix seconds."""
-
-    subject: str
-    state: State
-    since: float
-    until: float | None
-    until_boot_s: float | None
-    cooldown_until: float | None
-    cooldown_boot_s: float | None
-    boot_id: str | None
-    reason: str | None
-    failures: int
-    wait_s: float | None
 
 
 class Breakers:
@@ -123,6 +97,8 @@ class Breakers:
         self._account = Gate(ACCOUNT, ACCOUNT_LIMITS, clock, self._report)
         self._transport = Gate(TRANSPORT, TRANSPORT_LIMITS, clock, self._report)
         self._rate = Gate(RATE, TRANSPORT_LIMITS, clock, self._report)
+        shared = (self._account, self._transport, self._rate)
+        self._shared = {gate.subject: gate for gate in shared}
 
     # Admission
 
@@ -226,8 +202,10 @@ class Breakers:
 
     def reset(self, subject: str) -> bool:
         """Close a model or gate and end its cool-down ("all": every one); False if unknown."""
-        gates = {gate.subject: gate for gate in self._gates()}
-        chosen = list(gates.values()) if subject == ALL else [gates[subject]] * (subject in gates)
+        gates = {**self._shared, **self._models}
+        chosen = (
+            list(gates.values()) if subject == ALL else [gates[subject]] if subject in gates else []
+        )
         for gate in chosen:
             gate.reset(self._latest, "reset by an operator")
         return bool(chosen)
@@ -235,9 +213,8 @@ class Breakers:
     def views(self) -> list[BreakerView]:
         """Return the three gates, then the models seen, by name."""
         now, wall = self._clock.monotonic(), self._clock.wall()
-        models = sorted(self._models.values(), key=lambda gate: gate.subject)
-        gates = (self._account, self._transport, self._rate, *models)
-        return [_view(gate, now, wall) for gate in gates]
+        models = [self._models[name] for name in sorted(self._models)]
+        return [view_of(gate, now, wall) for gate in (*self._shared.values(), *models)]
 
     def restore(self, rows: Iterable[StoredBreaker]) -> None:
         """Take up the state that an earlier process left, with exactly the time remaining.
@@ -245,12 +222,21 @@ class Breakers:
         Failure counts are not taken up, and a probe that was under way then is lost.
         """
         for row in rows:
-            self._restore(row)
+            longest_s = _LONGEST_WAITS.get(row.subject, self._limits.longest_wait_s)
+            wait_left_s, cooldown_left_s = time_left(row, longest_s, self._clock, self._boot_id)
+            if row.state == "closed" and not cooldown_left_s:
+                continue
+            gate = self._shared.get(row.subject) or self._gate(row.subject)
+            gate.restore(
+                row.state,
+                row.reason,
+                row.since,
+                row.wait_s or 0.0,
+                wait_left_s=wait_left_s,
+                cooldown_left_s=cooldown_left_s,
+            )
 
     # Inside
-
-    def _gates(self) -> Iterable[Gate]:
-        return (self._account, self._transport, self._rate, *self._models.values())
 
     def _gate(self, model: str) -> Gate:
         return self._models.get(model) or self._add(model)
@@ -286,75 +272,12 @@ class Breakers:
         return Refusal(name, max(left for *_, left in refusing), gate.reason or gate.state)
 
     def _report(self, gate: Gate, before: State, request_id: str | None) -> None:
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        view = _view(gate, now, wall)
-        reason = gate.reason or ""
         if gate.state != before:
             level = logging.WARNING if gate.state == "open" else logging.INFO
-            log.log(level, "breaker %s: %s -> %s, %s", gate.subject, before, gate.state, reason)
-        self._on_change(
-            BreakerChanged(
-                subject=gate.subject,
-                at=wall,
-                from_state=before,
-                to_state=gate.state,
-                reason=reason,
-                request_id=request_id,
-                until=view.until,
-                until_boot_s=None if gate.state == "closed" else gate.until,
-                cooldown_until=view.cooldown_until,
-                cooldown_boot_s=gate.cooldown_until if view.cooldown_until else None,
-                boot_id=self._boot_id,
-                failures=len(gate.failed),
-                wait_s=gate.wait_s,
+            log.log(
+                level, "breaker %s: %s -> %s, %s", gate.subject, before, gate.state, gate.reason
             )
-        )
-
-    def _restore(self, row: StoredBreaker) -> None:
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        same_boot = row.boot_id is not None and row.boot_id == self._boot_id
-        longest = {ACCOUNT: ACCOUNT_LIMITS, TRANSPORT: TRANSPORT_LIMITS}.get(
-            row.subject, self._limits
-        ).longest_wait_s
-
-        def left_s(boot_s: float | None, unix_s: float | None, at_most: float) -> float:
-            if same_boot and boot_s is not None:
-                return max(0.0, boot_s - now)
-            return min(max(0.0, unix_s - wall), at_most) if unix_s is not None else 0.0
-
-        cooling_s = left_s(row.cooldown_boot_s, row.cooldown_until, LONGEST_COOLDOWN_S)
-        if row.state == "closed" and not cooling_s:
-            return
-        gates = {gate.subject: gate for gate in self._gates()}
-        gate = gates.get(row.subject) or self._add(row.subject)
-        waiting_s = (
-            0.0 if row.state == "half_open" else left_s(row.until_boot_s, row.until, longest)
-        )
-        gate.reason = row.reason
-        gate.restore(
-            cast(State, "open" if row.state == "half_open" else row.state),
-            now + waiting_s,
-            row.wait_s or 0.0,
-            now + cooling_s if cooling_s else 0.0,
-            row.since,
-        )
-        if row.state == "half_open":
-            gate.reason = "the probe was lost with its process"
-            self._report(gate, "half_open", None)
-
-
-def _view(gate: Gate, now: float, wall: float) -> BreakerView:
-    cooling_s = gate.cooldown_left_s(now)
-    return BreakerView(
-        subject=gate.subject,
-        state=gate.state_at(now),
-        since=gate.since,
-        until=None if gate.state == "closed" else wall + gate.until - now,
-        reason=gate.reason,
-        cooldown_until=wall + cooling_s if cooling_s else None,
-        failures=len(gate.failed),
-        wait_s=gate.wait_s,
-    )
+        self._on_change(change_of(gate, before, request_id, self._clock, self._boot_id))
 
 
 def _clamped(asked_s: float | None, default_s: float) -> float:

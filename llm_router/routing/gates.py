@@ -167,15 +167,26 @@ class Gate:
             self._close(reason, latest, None)
 
     def restore(
-        self, state: State, until: float, wait_s: float, cooldown_until: float, since: float
+        self,
+        state: State,
+        reason: str | None,
+        since: float,
+        wait_s: float,
+        *,
+        wait_left_s: float,
+        cooldown_left_s: float,
     ) -> None:
-        """Take up what an earlier process wrote down; reports nothing."""
+        """Take up what an earlier process left, without a report unless its probe was lost."""
+        now = self._clock.monotonic()
         self.state = state
-        self.until = until
-        self.wait_s = wait_s
-        self.cooldown_until = cooldown_until
+        self.reason = reason
         self.since = since
-        self.is_clear = state == "closed" and cooldown_until == 0.0
+        self.wait_s = wait_s
+        self.until = now + wait_left_s
+        self.cooldown_until = now + cooldown_left_s if cooldown_left_s else 0.0
+        self.is_clear = state == "closed" and not cooldown_left_s
+        if state == "half_open":
+            self._move("open", now, "the probe was lost with its process", None)
 
     # Moving
 

@@ -1,0 +1,111 @@
+"""A gate's state outside the gate: for people, for the journal, and back after a restart.
+
+Deadlines live on the boot clock. Wall time stands beside them for people and for after a reboot,
+when another boot clock runs.
+"""
+
+from dataclasses import dataclass
+
+from llm_router.clock import Clock
+from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.gates import Gate, State
+
+LONGEST_COOLDOWN_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerView:
+    """One gate for people; times are unix seconds. `until` ends the wait, or the probe's lease."""
+
+    subject: str
+    state: State
+    since: float
+    until: float | None
+    reason: str | None
+    cooldown_until: float | None
+    failures: int
+    wait_s: float
+
+    @property
+    def is_gate(self) -> bool:
+        return self.subject.startswith("gate:")
+
+    @property
+    def is_clear(self) -> bool:
+        return self.state == "closed" and self.cooldown_until is None and not self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBreaker:
+    """One row of the table `breakers`, times as unix seconds."""
+
+    subject: str
+    state: State
+    since: float
+    until: float | None
+    until_boot_s: float | None
+    cooldown_until: float | None
+    cooldown_boot_s: float | None
+    boot_id: str | None
+    reason: str | None
+    failures: int
+    wait_s: float | None
+
+
+def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
+    cooling_s = gate.cooldown_left_s(now)
+    return BreakerView(
+        subject=gate.subject,
+        state=gate.state_at(now),
+        since=gate.since,
+        until=None if gate.state == "closed" else wall + gate.until - now,
+        reason=gate.reason,
+        cooldown_until=wall + cooling_s if cooling_s else None,
+        failures=len(gate.failed),
+        wait_s=gate.wait_s,
+    )
+
+
+def change_of(
+    gate: Gate, before: State, request_id: str | None, clock: Clock, boot_id: str | None
+) -> BreakerChanged:
+    """Return the whole state of a gate that has just changed, for the journal."""
+    wall = clock.wall()
+    view = view_of(gate, clock.monotonic(), wall)
+    return BreakerChanged(
+        subject=gate.subject,
+        at=wall,
+        from_state=before,
+        to_state=gate.state,
+        reason=gate.reason or "",
+        request_id=request_id,
+        until=view.until,
+        until_boot_s=None if gate.state == "closed" else gate.until,
+        cooldown_until=view.cooldown_until,
+        cooldown_boot_s=None if view.cooldown_until is None else gate.cooldown_until,
+        boot_id=boot_id,
+        failures=len(gate.failed),
+        wait_s=gate.wait_s,
+    )
+
+
+def time_left(
+    row: StoredBreaker, longest_wait_s: float, clock: Clock, boot_id: str | None
+) -> tuple[float, float]:
+    """Return the seconds that are left of a stored wait and of its cool-down.
+
+    Exact within one boot. After a reboot wall time has to do, which may have jumped meanwhile:
+    a wait is never longer than it can have been.
+    """
+    now, wall = clock.monotonic(), clock.wall()
+    is_same_boot = boot_id is not None and row.boot_id == boot_id
+
+    def left(boot_s: float | None, unix_s: float | None, longest_s: float) -> float:
+        if is_same_boot and boot_s is not None:
+            return max(0.0, boot_s - now)
+        return min(max(0.0, unix_s - wall), longest_s) if unix_s is not None else 0.0
+
+    return (
+        left(row.until_boot_s, row.until, longest_wait_s),
+        left(row.cooldown_boot_s, row.cooldown_until, LONGEST_COOLDOWN_S),
+    )
