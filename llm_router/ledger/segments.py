@@ -10,6 +10,8 @@ import re
 import secrets
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,3 +71,46 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def held(folder: Path, found: Iterable[Segment]) -> Iterator[dict[Segment, int]]:
+    """Lock those of the segments that nobody else has; give their descriptors.
+
+    While we hold a new and still empty one, its maker cannot lock it, and takes another.
+    """
+    fds: dict[Segment, int] = {}
+    try:
+        for segment in found:
+            with suppress(FileNotFoundError):
+                fd = os.open(folder / segment.name, os.O_RDWR)
+                if platform.try_lock(fd):
+                    fds[segment] = fd
+                else:
+                    os.close(fd)
+        yield fds
+    finally:
+        for fd in fds.values():
+            os.close(fd)
+
+
+def remove(path: Path, fd: int) -> None:
+    """Delete a held segment and let go of it, in the order that the system allows."""
+    if sys.platform == "win32":
+        os.close(fd)
+        path.unlink()
+    else:
+        path.unlink()
+        os.close(fd)
+
+
+def set_aside(path: Path, fd: int) -> Path:
+    """Keep a held segment under a name that nobody reads, and let go of it."""
+    aside = path.with_suffix(".damaged")
+    if sys.platform == "win32":
+        os.close(fd)
+        path.rename(aside)
+    else:
+        path.rename(aside)
+        os.close(fd)
+    return aside
