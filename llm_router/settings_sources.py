@@ -109,7 +109,8 @@ def read_environment(environ: Mapping[str, str], *, place: str = "environment") 
         if key is None:
             if name.startswith(PREFIX):
                 raise SettingsError(f"{place}, {name}: there is no such setting{near(name, NAMES)}")
-            if name.startswith("ROUTER_") and (hint := near(name, SHORT_NAMES)):
+            # Perhaps mistyped, perhaps another program's: so only a doubt, and only when close.
+            if name.startswith("ROUTER_") and (hint := near(name, SHORT_NAMES, least=0.85)):
                 doubts.append(f"{place}, {name}: not a name of ours{hint}")
         elif value:
             if key in values and values[key].value != value:

@@ -66,9 +66,9 @@ def is_model_id(text: str) -> bool:
     return _MODEL_ID.fullmatch(text) is not None
 
 
-def near(name: str, known: Iterable[str]) -> str:
-    """Return `; did you mean a or b?`, or nothing when nothing is near."""
-    matches = difflib.get_close_matches(name[:200], list(known), n=3)
+def near(name: str, known: Iterable[str], *, least: float = 0.6) -> str:
+    """Return `; did you mean a or b?`, or nothing when nothing is that similar."""
+    matches = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=least)
     return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
