@@ -47,6 +47,9 @@ _LONGEST_WAITS = {
 DEFAULT_COOLDOWN_S = 5.0
 MODEL_GONE_S = 600.0
 
+# How long the answer to a probe may take once it has begun: as long as a stream may, by default.
+ANSWERED_LEASE_S = 1800.0
+
 # Models named by clients are boundless; gates for them are not.
 MAX_MODELS = 4096
 
@@ -131,20 +134,19 @@ class Breakers:
 
     # Settlement
 
-    def answered(self, permit: Permit, lease_s: float | None = None) -> None:
+    def answered(self, permit: Permit, lease_s: float = ANSWERED_LEASE_S) -> None:
         """Say that upstream has accepted the call, before it has ended.
 
         That clears the account and the transport at once: one long stream as their probe would
-        hold up everybody. A model's probe keeps its lease for `lease_s` from now; the model's
-        own success is still the true end.
+        hold up everybody. A model's probe keeps its lease for at least `lease_s` from now; the
+        model's own success is still the true end.
         """
         if permit.is_settled:
             return
-        self._account.passed(permit.number, permit.request_id)
-        self._transport.passed(permit.number, permit.request_id)
+        self._account.passed(permit.number, permit.request_id, has_ended=False)
+        self._transport.passed(permit.number, permit.request_id, has_ended=False)
         if permit.is_probe:
-            gate = self._gate(permit.model)
-            gate.renew(permit.number, self._lease_s if lease_s is None else lease_s)
+            self._gate(permit.model).renew(permit.number, lease_s)
 
     def succeeded(self, permit: Permit) -> None:
         """Say that the answer reached its true end."""

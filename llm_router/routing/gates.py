@@ -112,14 +112,16 @@ class Gate:
 
     # Evidence
 
-    def passed(self, number: int, request_id: str) -> None:
+    def passed(self, number: int, request_id: str, *, has_ended: bool = True) -> None:
+        """Take a success. Until it `has_ended`, the same admission may still fail afterwards."""
+        horizon = number if has_ended else number - 1
         if self.state == "closed":
-            if number > self.horizon:
-                self.horizon = number
+            if horizon > self.horizon:
+                self.horizon = horizon
                 if self.failed:
-                    self.failed = [other for other in self.failed if other > number]
+                    self.failed = [other for other in self.failed if other > horizon]
         elif self._is_live_probe(number):
-            self._close("the probe succeeded", number, request_id)
+            self._close("the probe succeeded", horizon, request_id)
         else:
             self.neutral(number, request_id)
 

@@ -339,7 +339,7 @@ def test_a_probe_that_streams_on_keeps_its_lease(breakers: Breakers, clock: Cloc
     clock.pass_s(OPEN_S)
     probe = admit(breakers)
     clock.pass_s(60)
-    breakers.answered(probe, lease_s=1800)
+    breakers.answered(probe)
     clock.pass_s(1700)
     refuse(breakers)
     breakers.succeeded(probe)
@@ -351,10 +351,10 @@ def test_an_answer_never_shortens_the_lease(breakers: Breakers, clock: Clock) ->
     clock.pass_s(OPEN_S)
     probe = admit(breakers)
     breakers.answered(probe, lease_s=1)
-    clock.pass_s(60)
-    breakers.answered(probe)
     clock.pass_s(LEASE_S - 1)
     assert view(breakers).state == "half_open"
+    clock.pass_s(1)
+    assert view(breakers).state == "open"
 
 
 # Cool-downs
@@ -548,6 +548,21 @@ def test_the_accounts_fault_stops_every_model_and_opens_none(
     clock.pass_s(wait_s)
     breakers.succeeded(admit(breakers))
     assert view(breakers, ACCOUNT).is_clear
+
+
+@pytest.mark.parametrize("is_probe", [False, True])
+def test_an_error_event_after_a_200_still_closes_the_account(
+    breakers: Breakers, clock: Clock, is_probe: bool
+) -> None:
+    """F17"""
+    if is_probe:
+        fail_once(breakers, C.AUTH)
+        clock.pass_s(60)
+    permit = admit(breakers)
+    breakers.answered(permit)
+    assert view(breakers, ACCOUNT).is_clear
+    breakers.failed(permit, fail(C.NO_CREDIT))
+    assert refuse(breakers).gate == "account"
 
 
 def test_a_spent_budget_waits_for_its_reset(breakers: Breakers) -> None:

@@ -110,7 +110,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(permit=permits)
     def answer(self, permit: Permit) -> None:
-        self.breakers.answered(permit)
+        self.breakers.answered(permit, LEASE_S)
         until = self.clock.now + LEASE_S
         for model, probes in self.live.items():
             self.live[model] = [
