@@ -87,7 +87,7 @@ def _substance(
     reasoning = content.thoughts(ask.text) if _reasons(ask, model) else ()
     if (function := _tool(ask)) is not None:
         arguments = json.dumps(content.fill(function.get("parameters") or {}, ask.text) or {})
-        name = str(function.get("name", ""))
+        name = content.clean(str(function.get("name", "")))
         return (), reasoning, ToolCall(f"call_{token[:12]}", name, arguments)
     if isinstance(form := ask.raw.get("response_format"), Mapping) and form.get("type") == (
         "json_object"

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from llm_router.demo import content
 
 
@@ -34,7 +36,7 @@ class Ask:
 def read(body: bytes) -> Ask | None:
     """Return what a chat body asks for, or None if it is not one that names a model."""
     try:
-        raw = json.loads(body)
+        raw = _decode(body)
     except (ValueError, RecursionError):
         return None
     if not isinstance(raw, dict) or not isinstance(raw.get("model"), str):
@@ -43,11 +45,19 @@ def read(body: bytes) -> Ask | None:
     return Ask(raw["model"], text, raw.get("stream") is True, body, raw)
 
 
+def _decode(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        # Stricter than OpenRouter: NaN and lone surrogates, for example, get through there.
+        return json.loads(body)
+
+
 def last_user_text(messages: Any) -> str:
     """Return the text of the last user message, its text parts joined."""
     for message in reversed(messages) if isinstance(messages, list) else ():
         if isinstance(message, dict) and message.get("role") == "user":
-            return _text(message.get("content"))
+            return content.clean(_text(message.get("content")))
     return ""
 
 

@@ -64,9 +64,9 @@ class Chat:
         except directives.DirectiveError as exc:
             raise Refused(400, f"[[demo …]]: {exc}") from exc
         load = None if is_classification else directives.load(asked.text)
-        if load is not None and how.chunks is None:
-            how = replace(how, chunks=load[0], gap=load[1] if how.gap is None else how.gap)
-        return replace(how, gap=self.gap_ms) if how.gap is None else how
+        if load is None or how.chunks is not None:
+            return how
+        return replace(how, chunks=load[0], gap=load[1])
 
     async def _perform(
         self, wire: Wire, call: Call, asked: Ask, answer: Answer
@@ -103,6 +103,7 @@ class Chat:
             tail=frames.tail(answer),
             error=refusals.event(answer) if how.is_streamed_error else None,
             beat=frames.COMMENT,
+            gap_ms=self.gap_ms if how.gap is None else how.gap,
         )
 
 

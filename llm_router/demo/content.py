@@ -14,6 +14,8 @@ _WANTS_TOOL = re.compile(
     re.IGNORECASE,
 )
 
+_WORDS = tuple(f"word{i} " for i in range(1_000))
+
 # In this order; the first hit wins.
 _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (label, re.compile(rf"\b({words})", re.IGNORECASE))
@@ -24,6 +26,11 @@ _RULES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("conversation", r"hello|hi\b|hey|thanks|tell me|joke|story"),
     )
 )
+
+
+def clean(text: str) -> str:
+    """Return the text without lone surrogates, which real agents send and UTF-8 cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def pieces(text: str) -> tuple[str, ...]:
@@ -45,6 +52,8 @@ def reply(model: str, text: str) -> str:
 
 def load(chunks: int) -> tuple[str, ...]:
     """Return `chunks` words that a load generator can count."""
+    if chunks <= len(_WORDS):
+        return _WORDS[:chunks]
     return tuple(f"word{i} " for i in range(chunks))
 
 

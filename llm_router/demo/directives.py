@@ -39,11 +39,11 @@ def parse(text: str) -> tuple[Behaviour, ...]:
     return tuple(_behaviour(match[1]) for match in _DIRECTIVE.finditer(text))
 
 
-def load(text: str) -> tuple[int, int] | None:
+def load(text: str) -> tuple[int, int | None] | None:
     """Return (chunks, gap in ms) of a load generator's `chunks=100 gap=20`."""
     if "chunks=" not in text or (match := _LOAD.search(text)) is None:
         return None
-    return int(match[1]), int(match[2] or 0)
+    return int(match[1]), None if match[2] is None else int(match[2])
 
 
 def without(text: str) -> str:

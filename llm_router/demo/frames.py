@@ -4,7 +4,6 @@ They are those of OpenRouter's API reference and of captured traffic: `role` and
 every chunk, `usage.cost` is a number in USD, ids are `gen-<unix seconds>-<20 characters>`.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +85,7 @@ def body(answer: Answer) -> bytes:
         facts["usage"] = None
     elif answer.shape.usage != "absent":
         facts["usage"] = usage(answer)
-    return json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
+    return _encode(facts)
 
 
 def _head(answer: Answer, kind: str) -> dict[str, Any]:
@@ -182,4 +181,4 @@ def _choice(text: str | None, finish: str | None, **delta: Any) -> dict[str, Any
 
 def _event(head: Mapping[str, Any], choices: Sequence[Any], **more: Any) -> bytes:
     facts = {**head, "choices": choices, **more}
-    return b"data: " + json.dumps(facts, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + _encode(facts) + b"\n\n"

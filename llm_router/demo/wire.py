@@ -33,6 +33,7 @@ class Stream:
     tail: Sequence[bytes]
     error: bytes | None = None
     beat: bytes = b""
+    gap_ms: int = 0
 
 
 class Wire:
@@ -96,7 +97,7 @@ class Wire:
         call, how = self._call, self._how
         # A place beyond the last chunk is the end of the chunks.
         places = {min(place, len(stream.chunks)) for place in _places(how)}
-        gap_s = (how.gap or 0) / 1000
+        gap_s = stream.gap_ms / 1000
         for number, chunk in enumerate(stream.chunks):
             if number in places and await self._at(number, stream):
                 return True

@@ -180,10 +180,24 @@ async def test_text_parts_are_read_like_text(client: Client) -> None:
     assert '"hello"' in reply.json()["choices"][0]["message"]["content"]
 
 
+async def test_lone_surrogates_are_survived(client: Client) -> None:
+    tool = rb'{"type":"function","function":{"name":"f\ud83d"}}'
+    body = rb'{"model":"z-ai/glm-5","messages":[{"role":"user","content":"odd \ud83d"}]'
+    url = client.demo.url + "/chat/completions"
+    reply = await client.post(url, data=body + b"}")
+    assert "odd ?" in reply.json()["choices"][0]["message"]["content"]
+    called = await client.post(
+        url, data=body + b',"tool_choice":"required","tools":[' + tool + b"]}"
+    )
+    call = called.json()["choices"][0]["message"]["tool_calls"][0]
+    assert call["function"]["name"] == "f?"
+
+
 async def test_a_load_generator_sets_the_number_of_chunks(client: Client) -> None:
     stream = await client.stream("chunks=100 gap=0 Write code")
     assert stream.body.count(b'"content":"word') == 100
     plain = await client.chat("chunks=100 gap=0 Write code")
+    assert (await client.chat("chunks=2000")).json()["usage"]["completion_tokens"] == 2000
     assert "word99" in plain.json()["choices"][0]["message"]["content"]
 
 
@@ -267,3 +281,10 @@ async def test_the_openai_sdk_reads_the_stream(demo: DemoUpstream) -> None:
     assert "This is a demo" in "".join(texts)
     assert usage is not None
     assert usage.total_tokens > 0
+
+
+async def test_an_upstream_may_have_a_pace_of_its_own(client: Client) -> None:
+    async with running_upstream(gap_ms=1, comments=0) as paced:
+        reply = await Client(client.session, paced).stream("chunks=3")
+    assert reply.text == "word0 word1 word2 "
+    assert reply.body.startswith(b"data: ")

@@ -57,12 +57,14 @@ def test_an_odd_directive_says_what_is_allowed(words: str, complaint: str) -> No
     ("text", "expected"),
     [
         ("chunks=100 gap=20 write code", (100, 20)),
-        ("chunks=3", (3, 0)),
+        ("chunks=3", (3, None)),
         ("hello", None),
         ("chunks=many", None),
     ],
 )
-def test_load_generators_set_length_and_pace(text: str, expected: tuple[int, int] | None) -> None:
+def test_load_generators_set_length_and_pace(
+    text: str, expected: tuple[int, int | None] | None
+) -> None:
     assert directives.load(text) == expected
 
 
