@@ -1,0 +1,136 @@
+from dataclasses import fields
+
+import pytest
+
+from llm_router.ledger.entry import Cost, Entry, Usage
+from llm_router.ledger.fold import AttemptRow, Batch, Fold, RequestRow
+from tests.ledger.entries import (
+    T0,
+    attempt_answered,
+    attempt_finished,
+    attempt_started,
+    breaker_changed,
+    request_decided,
+    request_finished,
+    request_started,
+    whole_request,
+)
+
+
+def fold(*entries: Entry, now: float = T0) -> Batch:
+    folding = Fold(now)
+    folding.add(entries, "p1")
+    return folding.batch
+
+
+def test_a_whole_request_becomes_one_row_and_one_attempt() -> None:
+    batch = fold(*whole_request())
+    assert batch.requests == {
+        "r1": RequestRow(
+            id="r1",
+            process="p1",
+            started_at="2026-01-31T12:00:00.000Z",
+            requested_model="router",
+            is_stream=True,
+            client_key="laptop",
+            session="s1",
+            category="code",
+            classifier="keywords",
+            confidence=0.9,
+            classifier_ms=3,
+            finished_at="2026-01-31T12:00:02.000Z",
+            outcome="completed",
+            http_status=200,
+            served_model="z-ai/glm-5",
+            attempts=1,
+            prompt_tokens=10,
+            completion_tokens=20,
+            cached_tokens=4,
+            reasoning_tokens=5,
+            cost_nanousd=1500,
+            cost_source="provider",
+            time_to_first_chunk_ms=300,
+            total_ms=2000,
+            overhead_ms=2,
+        )
+    }
+    attempt = batch.attempts["a1"]
+    assert attempt == AttemptRow(
+        id="a1",
+        process="p1",
+        started_at="2026-01-31T12:00:00.100Z",
+        request_id="r1",
+        seq=1,
+        kind="chat",
+        model="z-ai/glm-5",
+        served_model="z-ai/glm-5-2026",
+        provider="Z.AI",
+        generation_id="gen-1",
+        finished_at="2026-01-31T12:00:02.000Z",
+        outcome="completed",
+        http_status=200,
+        note="no [DONE]",
+        prompt_tokens=10,
+        completion_tokens=20,
+        cached_tokens=4,
+        reasoning_tokens=5,
+        cost_nanousd=1500,
+        cost_source="provider",
+        time_to_first_chunk_ms=300,
+        total_ms=1900,
+    )
+    assert [f.name for f in fields(attempt) if getattr(attempt, f.name) is None] == ["error_class"]
+
+
+def test_a_correction_replaces_the_outcome_and_keeps_what_it_does_not_mention() -> None:
+    later = request_finished(outcome="truncated", cost=None, source="unknown", at=T0 + 3)
+    row = fold(request_started(), request_finished(), later).requests["r1"]
+    assert (row.outcome, row.finished_at) == ("truncated", "2026-01-31T12:00:03.000Z")
+    assert (row.cost_nanousd, row.cost_source) == (1500, "provider")
+
+
+def test_a_cost_that_becomes_known_takes_its_source_along() -> None:
+    first = attempt_finished(cost=None, source="unknown")
+    row = fold(attempt_started(), first, attempt_finished(cost=7, source="estimated"))
+    assert (row.attempts["a1"].cost_nanousd, row.attempts["a1"].cost_source) == (7, "estimated")
+
+
+def test_an_end_without_a_beginning_still_makes_a_row() -> None:
+    """The beginning came in an earlier batch; should it be missing, the end is still told."""
+    batch = fold(attempt_finished(), request_finished(), request_decided("r2"), now=T0 + 60)
+    assert batch.attempts["a1"].started_at == "2026-01-31T12:00:02.000Z"
+    assert batch.requests["r1"].started_at == "2026-01-31T12:00:02.000Z"
+    assert batch.requests["r2"].started_at == "2026-01-31T12:01:00.000Z"
+
+
+@pytest.mark.parametrize("count", [-1, 2**63, 10**12], ids=["negative", "too wide", "absurd"])
+def test_counts_that_no_column_holds_are_unknown(count: int) -> None:
+    """F38: whatever a provider claims, the row is valid."""
+    usage = Usage(count, count, count, count)
+    row = fold(attempt_started(), attempt_finished(cost=5, usage=usage)).attempts["a1"]
+    assert row.prompt_tokens is row.completion_tokens is None
+    assert row.cached_tokens is row.reasoning_tokens is None
+    assert row.cost_nanousd == 5
+
+
+@pytest.mark.parametrize("cost", [-1, 10**16], ids=["negative", "absurd"])
+def test_a_cost_that_cannot_be_is_unknown(cost: int) -> None:
+    row = fold(attempt_started(), attempt_finished(cost=cost)).attempts["a1"]
+    assert (row.cost_nanousd, row.cost_source) == (None, "unknown")
+
+
+def test_answers_and_breaker_changes_are_kept() -> None:
+    batch = fold(attempt_answered(), breaker_changed(), breaker_changed("other"))
+    assert batch.attempts["a1"].generation_id == "gen-1"
+    assert [change.subject for change in batch.breakers] == ["z-ai/glm-5", "other"]
+
+
+def test_milliseconds_are_cut_like_everywhere_else() -> None:
+    row = fold(request_started(at=T0 + 0.1239)).requests["r1"]
+    assert row.started_at == "2026-01-31T12:00:00.123Z"
+    assert fold(request_started(at=T0 - 0.001)).requests["r1"].started_at.endswith(":59.999Z")
+
+
+def test_unknown_cost_is_never_zero() -> None:
+    row = fold(attempt_started(), attempt_finished(cost=None, source="unknown")).attempts["a1"]
+    assert Cost(row.cost_nanousd, row.cost_source or "provider") == Cost(None, "unknown")
