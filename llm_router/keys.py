@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from llm_router.classify.base import Classifier
     from llm_router.ledger.ingest import Ingestor
     from llm_router.ledger.journal import Journal
+    from llm_router.proxy.exchange import Exchange
+    from llm_router.proxy.in_flight import InFlight
     from llm_router.routing.breaker import Breakers
     from llm_router.routing.catalog import CatalogHolder
     from llm_router.storage.config import ConfigStore
     from llm_router.storage.sqlite import Database
     from llm_router.upstream.client import UpstreamClient
+    from llm_router.web.access import Access
+    from llm_router.web.answers import Answers
+    from llm_router.web.lifecycle import Lifecycle
+    from llm_router.web.routes import Scope
 
 SETTINGS = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
@@ -29,3 +35,12 @@ BREAKERS: web.AppKey["Breakers"] = web.AppKey("breakers")
 CATALOG: web.AppKey["CatalogHolder"] = web.AppKey("catalog")
 CLASSIFIER: web.AppKey["Classifier"] = web.AppKey("classifier")
 UPSTREAM: web.AppKey["UpstreamClient"] = web.AppKey("upstream")
+ACCESS: web.AppKey["Access"] = web.AppKey("access")
+SCOPES: web.AppKey["dict[web.AbstractRoute, Scope]"] = web.AppKey("scopes")
+LIFECYCLE: web.AppKey["Lifecycle"] = web.AppKey("lifecycle")
+ANSWERS: web.AppKey["Answers"] = web.AppKey("answers")
+IN_FLIGHT: web.AppKey["InFlight"] = web.AppKey("in_flight")
+
+REQUEST_ID = web.RequestKey("request_id", str)
+CLIENT_KEY: web.RequestKey[str | None] = web.RequestKey("client_key")
+EXCHANGE: web.RequestKey["Exchange"] = web.RequestKey("exchange")

@@ -1,7 +1,7 @@
 """What a classifier is given and what it answers."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from llm_router.errors import RouterError
 from llm_router.ledger.entry import Cost, Outcome, Usage
@@ -90,3 +90,6 @@ class Classifier(Protocol):
     """The whole decision of a mode. Always answers, within the budget, whatever breaks."""
 
     async def decide(self, prompt: Prompt, config: RoutingConfig, book: CallBook) -> Decision: ...
+
+    def status(self) -> dict[str, Any]:
+        """Return `mode`, `steps` (name to "ok" or what is wrong) and `skipped`, for /health."""

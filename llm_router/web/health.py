@@ -1,0 +1,131 @@
+"""GET /health, /health/live and /health/ready, for people, monitors and orchestrators.
+
+`degraded` still serves: Ollama is down, a breaker is open, rows wait in the journal. Only a
+draining process is `unavailable`; restarting one because its provider is down would help nobody.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+
+from llm_router import __version__
+from llm_router.clock import utc_text
+from llm_router.errors import StorageError
+from llm_router.keys import (
+    ACCESS,
+    BREAKERS,
+    CATALOG,
+    CLASSIFIER,
+    CLOCK,
+    CONFIG,
+    DATABASE,
+    INGESTOR,
+    JOURNAL,
+    LIFECYCLE,
+)
+from llm_router.routing.breaker import BreakerView
+from llm_router.storage.readiness import schema_version
+from llm_router.web.responses import json_answer
+from llm_router.web.routes import Route, Scope
+
+_DATABASE_WAIT_S = 1.0  # reports may keep its one reader busy for seconds
+
+
+async def health(request: web.Request) -> web.Response:
+    """Return the status, and to the admin everything behind it."""
+    status = _status(request.app)
+    body = {"status": status}
+    if request.app[ACCESS].is_admin(request):
+        body |= await _details(request.app)
+    return _answer(body)
+
+
+async def live(_request: web.Request) -> web.Response:
+    """The process answers, which is all that a restart could cure."""
+    return _answer({"status": "ok"})
+
+
+async def ready(request: web.Request) -> web.Response:
+    """May new requests come here?"""
+    return _answer({"status": _status(request.app)})
+
+
+def _answer(body: dict[str, Any]) -> web.Response:
+    return json_answer(
+        body,
+        status=503 if body["status"] == "unavailable" else 200,
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _status(app: web.Application) -> str:
+    if app[LIFECYCLE].is_draining:
+        return "unavailable"
+    return "degraded" if any(_troubles(app)) else "ok"
+
+
+def _troubles(app: web.Application) -> Iterator[bool]:
+    """Yield for each part whether it is in trouble, the cheapest to ask first."""
+    yield app[JOURNAL].is_failing or app[INGESTOR].is_failing
+    yield any(state != "ok" for state in app[CLASSIFIER].status()["steps"].values())
+    now = app[CLOCK].wall()
+    yield any(_holds_back(view, now) for view in app[BREAKERS].views())
+
+
+def _holds_back(view: BreakerView, now: float) -> bool:
+    """An open breaker whose time is up waits for a request to try it; it holds nothing back."""
+    if view.is_gate and view.cooldown_until is not None:
+        return True
+    return view.state == "open" and (view.until is None or view.until > now)
+
+
+async def _details(app: web.Application) -> dict[str, Any]:
+    now = app[CLOCK].wall()
+    config, catalog = app[CONFIG].current, app[CATALOG].current
+    fetched_at = catalog.fetched_at
+    views = app[BREAKERS].views()
+    return {
+        "version": __version__,
+        "uptime_s": round(max(0.0, now - app[LIFECYCLE].started_at)),
+        "config_version": config.version,
+        "database": await _database(app),
+        "upstream": {v.subject.removeprefix("gate:"): v.as_dict() for v in views if v.is_gate},
+        "classifier": app[CLASSIFIER].status(),
+        "breakers": [v.as_dict() for v in views if _is_notable(v)],
+        "models": {
+            "listed": len(catalog.models),
+            "fetched_at": None if fetched_at is None else utc_text(fetched_at),
+            "gone": catalog.gone(config.model_ids()),
+        },
+    }
+
+
+async def _database(app: web.Application) -> dict[str, Any]:
+    journal, ingestor = app[JOURNAL], app[INGESTOR]
+    state, version = "failing" if ingestor.is_failing else "ok", None
+    try:
+        async with asyncio.timeout(_DATABASE_WAIT_S):
+            version = await schema_version(app[DATABASE])
+    except TimeoutError:
+        state = "busy"
+    except StorageError:
+        state = "failing"
+    return {
+        "state": state,
+        "schema_version": version,
+        "journal": "failing" if journal.is_failing else "ok",
+        "journal_backlog_bytes": journal.backlog_bytes,
+    }
+
+
+def _is_notable(view: BreakerView) -> bool:
+    return not view.is_gate and (view.state != "closed" or view.cooldown_until is not None)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/health", health, Scope.PUBLIC),
+    Route("GET", "/health/live", live, Scope.PUBLIC),
+    Route("GET", "/health/ready", ready, Scope.PUBLIC),
+)
