@@ -78,7 +78,7 @@ class Exchange:
         self._seq = 0
         self._costs: list[Cost] = []
         self._upstream_ms = 0
-        self._is_begun = False
+        self.is_begun = False
         self.is_finished = False
         self.is_cut = False  # the router itself ends this request: it is shutting down
         self.decision: Decision | None = None
@@ -91,7 +91,7 @@ class Exchange:
         self, requested: str | None, is_stream: bool, client_key: str | None, session: str | None
     ) -> None:
         """Note what was asked; the row appears with the first call or the end."""
-        self._is_begun = True
+        self.is_begun = True
         at = self._clock.wall()
         self._pending.append(RequestStarted(self.id, at, requested, is_stream, client_key, session))
 
@@ -166,9 +166,12 @@ class Exchange:
 
     def finish(self, outcome: Outcome, http_status: int | None, error_class: str | None) -> None:
         """Journal how the request ended, before the bytes that end the answer are written."""
-        if self.is_finished or not self._is_begun:
+        if self.is_finished:
             return
         self.is_finished = True
+        if not self.is_begun:  # an explanation: its classifier calls are booked, itself is not
+            self._flush()
+            return
         total_ms = self._elapsed_ms()
         self._pending.append(
             RequestFinished(
@@ -205,8 +208,9 @@ class Exchange:
         return _ms(self._clock.monotonic() - self._started)
 
     def _flush(self) -> None:
-        self._journal.append(*self._pending)
-        self._pending.clear()
+        if self._pending:
+            self._journal.append(*self._pending)
+            self._pending.clear()
 
 
 class ClassifierBook:

@@ -7,6 +7,7 @@ import msgspec
 
 from llm_router.clock import utc_text
 from llm_router.routing.catalog import Catalog, read_model
+from llm_router.storage.readable import Readable
 from llm_router.storage.sqlite import Database
 
 
@@ -23,12 +24,7 @@ class ModelStorage:
 
     async def load(self) -> Catalog:
         """Return the stored list; an empty catalog if there is none."""
-        rows = await self._database.read("SELECT document, fetched_at FROM models ORDER BY rowid")
-        if not rows:
-            return Catalog()
-        models = (read_model(msgspec.json.decode(row["document"])) for row in rows)
-        fetched_at = datetime.fromisoformat(rows[0]["fetched_at"]).timestamp()
-        return Catalog((model for model in models if model is not None), fetched_at=fetched_at)
+        return await load_catalog(self._database)
 
     async def save(self, catalog: Catalog) -> None:
         """Replace the list, and note each price that is not the latest one known."""
@@ -51,6 +47,16 @@ class ModelStorage:
             )
 
         await self._database.transact(replace)
+
+
+async def load_catalog(database: Readable) -> Catalog:
+    """Return the stored list; an empty catalog if there is none."""
+    rows = await database.read("SELECT document, fetched_at FROM models ORDER BY rowid")
+    if not rows:
+        return Catalog()
+    models = (read_model(msgspec.json.decode(row["document"])) for row in rows)
+    fetched_at = datetime.fromisoformat(rows[0]["fetched_at"]).timestamp()
+    return Catalog((model for model in models if model is not None), fetched_at=fetched_at)
 
 
 async def _latest_prices(db: aiosqlite.Connection) -> dict[str, str]:

@@ -1,0 +1,91 @@
+"""Serve on an embedded upstream: no key, no Ollama, no network, no cost.
+
+Prints what to open and what to curl. Only ROUTER_HOST, ROUTER_PORT, ROUTER_DB and LLM_ROUTER_*
+are taken from the environment; .env and config.toml are left alone.
+"""
+
+import argparse
+import os
+import sys
+from functools import partial
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from llm_router import serving
+from llm_router.demo.upstream import DemoUpstream
+from llm_router.demo.upstream import serve as serve_upstream
+from llm_router.logs import set_up_logging
+from llm_router.settings import Settings
+from llm_router.settings_load import Loaded, check_start
+from llm_router.settings_load import load as load_settings
+
+_TAKEN = ("ROUTER_HOST", "ROUTER_PORT", "ROUTER_DB")
+_CHUNK_GAP_MS = 30  # a stream that a person can see streaming
+_MARK = "demo"  # in the journal folder: this ledger is ours to write into again
+
+_TOUR = """\
+llm-router demo serves at {url}; everything it answers is made up and costs nothing.
+
+  Open     {url}/
+  Stream   curl -iN {url}/v1/chat/completions -d '{{"model":"router","stream":true,"messages":[{{"role":"user","content":"Write a python function that adds two numbers"}}]}}'
+  Tools    curl -i {url}/v1/chat/completions -d '{{"model":"router","messages":[{{"role":"user","content":"What is the weather in Paris?"}}],"tools":[{{"type":"function","function":{{"name":"get_weather","parameters":{{"type":"object","properties":{{"city":{{"type":"string"}}}}}}}}}}]}}'
+  Fall back (the first model of `code` answers 503)
+           curl -i {url}/v1/chat/completions -d '{{"model":"router/code","messages":[{{"role":"user","content":"Hi [[demo fail=z-ai/glm-5:503]]"}}]}}'
+  Open a breaker: run the line above three times, then
+           curl {url}/circuit-breaker
+           curl -X POST {url}/circuit-breaker/reset/glm-5
+  Explain  curl {url}/route/explain -d '{{"model":"router","messages":[{{"role":"user","content":"Why is the sky blue?"}}]}}'
+  Numbers  curl {url}/metrics
+           sqlite3 {database} "select * from cost_by_model"
+
+In any OpenAI client: base_url="{url}/v1", model="router", any key. Ctrl-C ends the demo.
+"""  # noqa: E501 - lines to copy and paste are whole
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    del parser  # nothing to choose: a demo has no options
+
+
+def run(args: argparse.Namespace) -> int:
+    del args
+    environ = {k: v for k, v in os.environ.items() if k in _TAKEN or k.startswith("LLM_ROUTER_")}
+    loaded = load_settings(base_dir=Path(os.devnull), environ=environ)
+    check_start(loaded.settings)
+    set_up_logging(loaded.settings.log)
+    serving.run(_serve(loaded))
+    return 0
+
+
+async def _serve(loaded: Loaded) -> None:
+    database = _own_database(loaded.settings.ledger.path)
+    async with serve_upstream(DemoUpstream(gap_ms=_CHUNK_GAP_MS, keep=100)) as upstream:
+        settings = _on(loaded.settings, upstream, database)
+        await serving.serve(settings, loaded.seed, partial(_ready, database))
+
+
+def _on(settings: Settings, upstream: DemoUpstream, database: Path) -> Settings:
+    return settings.model_copy(
+        update={
+            "upstream": settings.upstream.model_copy(
+                update={"base_url": upstream.url, "api_key": SecretStr("sk-or-demo")}
+            ),
+            "ollama": settings.ollama.model_copy(update={"base_url": upstream.ollama_url}),
+            "ledger": settings.ledger.model_copy(update={"path": database}),
+        }
+    )
+
+
+def _own_database(path: Path) -> Path:
+    """Keep made-up numbers out of a real ledger: an existing database that is no demo's stays."""
+    journals = path.with_name(path.name + "-journals")
+    if path.exists() and not (journals / _MARK).exists():
+        return path.with_name("demo-" + path.name)
+    journals.mkdir(mode=0o700, exist_ok=True)
+    (journals / _MARK).touch()
+    return path
+
+
+def _ready(database: Path, url: str) -> None:
+    sys.stdout.write(_TOUR.format(url=url, database=database))
+    sys.stdout.flush()

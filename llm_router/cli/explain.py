@@ -1,0 +1,100 @@
+"""Say how a prompt would be routed, and why. No model is called for the answer.
+
+A running server is asked, so its breakers and its classifier count. Without one, the saved
+configuration and the keywords decide: no cost, no network.
+"""
+
+import argparse
+import asyncio
+import sys
+from typing import Any
+
+import msgspec
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from llm_router.classify.hybrid import HybridClassifier
+from llm_router.cli import load, print_table, settings_options, write_json
+from llm_router.cli.config import in_force
+from llm_router.cli.server import ask, server_url
+from llm_router.clock import SystemClock
+from llm_router.proxy.body import parse_body
+from llm_router.proxy.plan import make_plan
+from llm_router.routing.catalog import Catalog
+from llm_router.settings_load import Loaded
+from llm_router.storage.models import load_catalog
+from llm_router.storage.sqlite import open_reader
+from llm_router.web.explain import explanation
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    settings_options(parser)
+    parser.add_argument("prompt", help="what a user would write; - reads it from stdin")
+    parser.add_argument("--model", default="router", help='as in a request (default: "router")')
+    parser.add_argument("--tools", action="store_true", help="as if the request carried tools")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load(args)
+    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
+    body: dict[str, Any] = {"model": args.model, "messages": [{"role": "user", "content": prompt}]}
+    if args.tools:
+        body["tools"] = [{"type": "function", "function": {"name": "any"}}]
+    if url := server_url(loaded.settings.ledger.path):
+        shown = ask(loaded.settings, url, "POST", "/route/explain", body)
+    else:
+        shown = asyncio.run(_offline(loaded, msgspec.json.encode(body)))
+    if args.json:
+        write_json(shown)
+    else:
+        _print(shown)
+    return 0
+
+
+async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
+    settings = loaded.settings
+    plan = await make_plan(
+        parse_body(body),
+        None,
+        settings=settings,
+        config=await asyncio.to_thread(in_force, loaded),
+        catalog=await _catalog(loaded),
+        classifier=HybridClassifier(settings.classifier, (), SystemClock()),
+        book=_NoBook(),
+    )
+    return explanation(plan, None)
+
+
+async def _catalog(loaded: Loaded) -> Catalog:
+    path = loaded.settings.ledger.path
+    if not path.exists():
+        return Catalog()
+    async with open_reader(path) as reader:
+        return await load_catalog(reader)
+
+
+class _NoBook:
+    """Keywords call nobody, so there is nothing to book."""
+
+    def attempt_started(self, model: str) -> str:
+        raise AssertionError(f"{model} was called without a ledger")
+
+    def attempt_finished(self, attempt_id: str, **facts: object) -> None:
+        raise AssertionError(f"{attempt_id} was never started")
+
+
+def _print(shown: dict[str, Any]) -> None:
+    sure = f", confidence {shown['confidence']:.2f}" if shown["confidence"] is not None else ""
+    sys.stdout.write(f"category   {shown['category']}  (by {shown['classifier']}{sure})\n")
+    sys.stdout.write(f"because    {shown['rule'] or '-'}\n")
+    if shown["runners_up"]:
+        others = ", ".join(f"{r['category']} {r['confidence']:.2f}" for r in shown["runners_up"])
+        sys.stdout.write(f"also       {others}\n")
+    if shown["skipped"]:
+        sys.stdout.write(f"skipped    {'; '.join(shown['skipped'])}\n")
+    table = Table("model", "id", "fate", box=SIMPLE)
+    for candidate in shown["chain"]:
+        table.add_row(*(escape(candidate[key]) for key in ("name", "model", "fate")))
+    print_table(table)

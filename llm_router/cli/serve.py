@@ -1,0 +1,31 @@
+"""Take chat requests, route them to OpenRouter, keep the books.
+
+Settings come from config.toml, .env and the environment; `llm-router check-config` shows them.
+SIGTERM or Ctrl-C finishes what is in flight; a second one ends it at once.
+"""
+
+import argparse
+import sys
+
+from llm_router import serving
+from llm_router.cli import load, settings_options
+from llm_router.logs import set_up_logging
+from llm_router.settings_load import check_start, require_api_key
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    settings_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load(args)
+    check_start(loaded.settings)
+    require_api_key(loaded.settings)
+    set_up_logging(loaded.settings.log)
+    serving.run(serving.serve(loaded.settings, loaded.seed, _ready))
+    return 0
+
+
+def _ready(url: str) -> None:
+    sys.stdout.write(f"llm-router serves at {url}\n")
+    sys.stdout.flush()

@@ -1,0 +1,58 @@
+"""Logging: one line a record, the request's id on it, as text or JSON."""
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+
+from llm_router.clock import utc_text
+from llm_router.settings import LogSettings
+
+LONGEST_LINE = 8192
+
+request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def set_up_logging(settings: LogSettings) -> None:
+    """Log to stderr. aiohttp's own loggers stay quiet below warnings."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if settings.format == "json" else TextFormatter())
+    logging.basicConfig(level=settings.level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiohttp").setLevel(logging.WARNING)
+    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
+
+
+class TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        rid = request_id.get()
+        where = f" [{rid}]" if rid else ""
+        message = _escaped(record.getMessage()[:LONGEST_LINE])
+        line = f"{utc_text(record.created)} {record.levelname.lower():7} {message}{where}"
+        return line + _traceback(record)
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": utc_text(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": (record.getMessage() + _traceback(record))[:LONGEST_LINE],
+        }
+        if rid := request_id.get():
+            line["request_id"] = rid
+        return json.dumps(line)
+
+
+def _traceback(record: logging.LogRecord) -> str:
+    if not record.exc_info:
+        return ""
+    lines = logging.Formatter().formatException(record.exc_info).splitlines()
+    return "".join("\n  " + _escaped(line) for line in lines)
+
+
+def _escaped(message: str) -> str:
+    """Keep what a client wrote from forging a line or colouring a terminal."""
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in message)

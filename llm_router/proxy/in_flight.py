@@ -1,0 +1,48 @@
+"""The chat requests being answered, so that a shutdown can wait for them and end the rest."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from llm_router.proxy.exchange import Exchange
+
+
+class InFlight:
+    """Requests of this process by their task."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[object], Exchange] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @contextmanager
+    def holding(self, exchange: Exchange) -> Iterator[None]:
+        """Count a request while the current task answers it."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = exchange
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            del self._tasks[task]
+            if not self._tasks:
+                self._idle.set()
+
+    async def drained(self, timeout_s: float) -> bool:
+        """Wait until nothing is in flight; False when it took longer than `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def cut_all(self) -> None:
+        """End every request honestly: its client is told, its row says why."""
+        for task, exchange in self._tasks.items():
+            exchange.is_cut = True
+            task.cancel()

@@ -1,0 +1,124 @@
+"""One serving process: bind, say so, wait for a signal, drain.
+
+The order of a shutdown: readiness off, no new connections, a moment for requests already on the
+wire, streams run to their end, what is left after `drain_s` is ended honestly.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+
+from llm_router import keys
+from llm_router.app import create_app
+from llm_router.errors import RouterError
+from llm_router.routing.config import RoutingConfig
+from llm_router.settings import Settings
+from llm_router.web.server import Runner
+
+log = logging.getLogger(__name__)
+
+SETTLE_S = 0.4  # what a client sent before it could know that we stop is on its way this long
+_CUT_S = 5.0
+_BACKLOG = 1024
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a server's main coroutine on the fastest loop there is."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main)
+
+
+@asynccontextmanager
+async def running(settings: Settings, seed: RoutingConfig) -> AsyncIterator[tuple[Runner, str]]:
+    """Serve for as long as the block runs; yields the runner and the URL.
+
+    Raises RouterError when the address cannot be bound or the database cannot be opened.
+    """
+    app = create_app(settings, seed)
+    runner = Runner(app, settings.deadlines)
+    try:
+        await runner.setup()
+        url = await _bind(runner, settings)
+        app[keys.DATABASE].announce(url)
+        yield runner, url
+    finally:
+        await runner.cleanup()
+
+
+async def drain(runner: Runner, drain_s: float) -> None:
+    """Stop taking requests, let those in flight finish, and end what is left."""
+    app = runner.app
+    app[keys.LIFECYCLE].is_draining = True
+    for site in runner.sites:
+        await site.stop()
+    await asyncio.sleep(SETTLE_S)
+    if runner.server is not None:
+        runner.server.pre_shutdown()  # idle connections; a busy one closes after its answer
+    in_flight = app[keys.IN_FLIGHT]
+    if len(in_flight):
+        log.info("finishing %d requests, for at most %g s", len(in_flight), drain_s)
+    if not await in_flight.drained(drain_s):
+        log.warning("ending %d requests that are still running", len(in_flight))
+        in_flight.cut_all()
+        await in_flight.drained(_CUT_S)
+
+
+async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT; `ready` gets the URL once requests are taken."""
+    async with running(settings, seed) as (runner, url):
+        first, second = _signals()
+        ready(url)
+        await first.wait()
+        draining = asyncio.ensure_future(drain(runner, settings.server.drain_s))
+        hurried = asyncio.ensure_future(second.wait())
+        await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        if not draining.done():
+            draining.cancel()
+            with suppress(asyncio.CancelledError):
+                await draining
+            runner.app[keys.IN_FLIGHT].cut_all()
+            await runner.app[keys.IN_FLIGHT].drained(_CUT_S)
+
+
+async def _bind(runner: Runner, settings: Settings) -> str:
+    host, port = settings.server.host, settings.server.port
+    try:
+        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+    except OSError as exc:
+        reason = exc.strerror or str(exc)
+        raise RouterError(
+            f"cannot listen on {host}:{port}: {reason}. "
+            "Stop what uses it, or choose another with ROUTER_PORT."
+        ) from exc
+    address = runner.addresses[0]
+    name = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{name}:{address[1]}"
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return events for the first and the second request to stop."""
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def stop() -> None:
+        (second if first.is_set() else first).set()
+
+    if sys.platform != "win32":  # there Ctrl-C arrives as KeyboardInterrupt
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+    return first, second
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # Windows, PyPy: the standard loop serves as well, only slower
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,144 @@
+"""Who may do what, by key, peer, Host and Origin. Closed by default."""
+
+import hashlib
+import hmac
+import ipaddress
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from llm_router.errors import Forbidden, InvalidRequest, Unauthorized
+from llm_router.settings import ServerSettings
+from llm_router.web.routes import Scope
+
+ADMIN_NAME = "admin"
+_PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
+                  "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-IP")  # fmt: skip
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Access:
+    """Decides for every request; keys are kept as SHA-256 digests only."""
+
+    def __init__(self, server: ServerSettings) -> None:
+        self._admin = _digest(server.admin_key.get_secret_value()) if server.admin_key else None
+        self._clients = {n: _digest(k) for n, k in server.named_client_keys().items()}
+        self._hosts = frozenset({server.host.lower(), *map(_bare, server.allowed_hosts)})
+
+    def check(self, request: web.Request, scope: Scope) -> str | None:
+        """Return the name of the client's key, if keys are asked for and it has one.
+
+        Raises the HttpError that keeps the request out.
+        """
+        self._check_host(request)
+        if scope is Scope.ADMIN:
+            self._check_origin(request)
+            self._check_admin(request)
+        elif scope is Scope.CLIENT:
+            if not self._clients:
+                self._check_origin(request)
+                return None
+            name = self._client_name(request)
+            if name is None:
+                raise Unauthorized(
+                    "This router wants one of its client keys as `Authorization: Bearer <key>`."
+                )
+            return name
+        return None
+
+    def _client_name(self, request: web.Request) -> str | None:
+        """Compare with every key, so that the time taken says nothing about any."""
+        presented = _presented(request)
+        if presented is None:
+            return None
+        found = None
+        for name, digest in self._clients.items():
+            if hmac.compare_digest(digest, presented):
+                found = name
+        if found is None and self._is_admin_key(presented):
+            return ADMIN_NAME
+        return found
+
+    def is_admin(self, request: web.Request) -> bool:
+        """True for the admin key, or, without one configured, for a direct loopback peer."""
+        if self._admin is None:
+            return _is_direct_loopback(request)
+        return self._is_admin_key(_presented(request))
+
+    def _is_admin_key(self, presented: bytes | None) -> bool:
+        if self._admin is None or presented is None:
+            return False
+        return hmac.compare_digest(self._admin, presented)
+
+    def _check_admin(self, request: web.Request) -> None:
+        if self.is_admin(request):
+            return
+        if self._admin is None:
+            raise Forbidden(
+                "Without an admin key this route answers on loopback only, and never through a "
+                "proxy. Set ROUTER_ADMIN_KEY to use it from elsewhere."
+            )
+        raise Unauthorized("This route wants the admin key as `Authorization: Bearer <key>`.")
+
+    def _check_host(self, request: web.Request) -> None:
+        """A page that rebinds its name to our address still sends its own name as Host."""
+        hosts = request.headers.getall("Host", ())
+        if len(hosts) != 1 or not request.raw_path.startswith(("/", "*")):
+            raise InvalidRequest("A request needs exactly one Host header and a plain path.")
+        if not self._is_ours(_bare(hosts[0]), request):
+            raise Forbidden(
+                "This Host is not one of the router's names. Add it to [server] allowed_hosts "
+                "(or LLM_ROUTER_SERVER__ALLOWED_HOSTS) if it should be."
+            )
+
+    def _check_origin(self, request: web.Request) -> None:
+        """Keep out what a foreign web page sends; desktop apps have schemes of their own."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            is_foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
+        else:
+            parts = urlsplit(origin) if origin.isprintable() and "[" not in origin else None
+            is_foreign = parts is None or (
+                parts.scheme in ("http", "https", "")
+                and not self._is_ours((parts.hostname or "").lower(), request)
+            )
+        if is_foreign:
+            raise Forbidden("Requests from other web sites are refused.")
+
+    def _is_ours(self, host: str, request: web.Request) -> bool:
+        if host in self._hosts or host in _LOOPBACK_NAMES:
+            return True
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        # An address cannot be rebound: the one that the connection came in on is ours.
+        local = request.get_extra_info("sockname")
+        return address.is_loopback or bool(local and str(address) == local[0])
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
+
+
+def _presented(request: web.Request) -> bytes | None:
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return _digest(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
+
+
+def _bare(host: str) -> str:
+    """Return a Host header's name without port and brackets, in lower case."""
+    host = host.strip().lower()
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _is_direct_loopback(request: web.Request) -> bool:
+    if any(header in request.headers for header in _PROXY_HEADERS):
+        return False
+    peer = request.get_extra_info("peername")
+    try:
+        return bool(peer) and ipaddress.ip_address(peer[0]).is_loopback
+    except ValueError:
+        return False
