@@ -6,10 +6,15 @@ from typing import Any
 import pytest
 
 from llm_router.errors import StorageError, UpstreamError
+from llm_router.ledger.entry import Usage
+from llm_router.ledger.pricing import cost_of
 from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.routing.failures import FailureClass
+from llm_router.settings import DeadlineSettings, UpstreamSettings
+from llm_router.upstream.client import UpstreamClient, open_session
 from llm_router.upstream.models import ModelList
+from tests.fakes.upstream import running_upstream
 
 HOUR = 3600.0
 OFFLINE = UpstreamError(FailureClass.TRANSPORT, "The name cannot be resolved.")
@@ -321,3 +326,34 @@ async def test_leaving_stops_the_fetching() -> None:
     async with bench.list.kept_fresh():
         await bench.sleeps.get()
     assert not [task for task in asyncio.all_tasks() if task.get_name() == "model-list"]
+
+
+# --- over a real connection -----------------------------------------------------------------------
+
+
+async def test_a_whole_list_comes_over_the_wire() -> None:
+    holder, clock = CatalogHolder(), Clock()
+    async with (
+        running_upstream(gone=["openrouter/aurora-alpha"]) as demo,
+        open_session(DeadlineSettings(), demo.url) as session,
+    ):
+        client = UpstreamClient(session, UpstreamSettings(base_url=demo.url))
+        models = ModelList(client, holder, Store(), config("z-ai/glm-5"), clock, refresh_s=HOUR)
+        assert await models.refresh()
+    glm = holder.current.get("z-ai/glm-5")
+    assert glm is not None
+    assert glm.context_length
+    assert "tools" in glm.supported_parameters
+    assert cost_of(Usage(1_000_000, 0), glm.pricing, now=0.0).nanousd == 600_000_000
+    assert holder.current.is_gone("openrouter/aurora-alpha")
+
+
+async def test_an_upstream_that_is_not_there_is_asked_again_soon() -> None:
+    holder, clock = CatalogHolder(), Clock()
+    async with running_upstream() as demo:
+        url = demo.url
+    async with open_session(DeadlineSettings(), url) as session:
+        client = UpstreamClient(session, UpstreamSettings(base_url=url))
+        models = ModelList(client, holder, Store(), config("v/a"), clock, refresh_s=HOUR)
+        assert not await models.refresh()
+    assert not holder.current
