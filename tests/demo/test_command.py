@@ -59,19 +59,41 @@ def test_a_taken_port_is_told_in_one_line() -> None:
             demo_upstream.run(arguments("--port", str(port)))
 
 
-def test_an_impossible_port_is_told_in_one_line() -> None:
-    with pytest.raises(RouterError, match=r"cannot listen on 127\.0\.0\.1:99999"):
-        demo_upstream.run(arguments("--port", "99999"))
+@pytest.mark.parametrize("port", ["99999", "1e3", "many"])
+def test_an_impossible_port_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        arguments("--port", port)
+    assert f"{port!r} is not a port, 0 to 65535" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals")
-def test_a_signal_right_after_the_first_line_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_signal_right_after_the_first_line_is_heard(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if loop == "asyncio":
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+
     class Out:
         def write(self, text: str) -> None:
             assert "/api/v1" in text
             os.kill(os.getpid(), signal.SIGTERM)
 
         def flush(self) -> None: ...
+
+    monkeypatch.setattr(sys, "stdout", Out())
+    assert demo_upstream.run(arguments("--port", "0")) == 0
+
+
+def test_an_interrupt_without_signal_handlers_is_a_clean_exit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As on Windows, where Ctrl-C is a KeyboardInterrupt."""
+    monkeypatch.setattr(sys, "platform", "win32")
+
+    class Out:
+        def write(self, text: str) -> None:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(sys, "stdout", Out())
     assert demo_upstream.run(arguments("--port", "0")) == 0
