@@ -6,7 +6,7 @@
         demo.fail(status=502, via="event", code="server_error")   # first event is an error
         release = demo.hold("gpt-4o-mini", at=3)             # waits after three chunks
         ... OPENROUTER_BASE_URL=demo.url, OLLAMA_BASE_URL=demo.ollama_url ...
-        await demo.until(lambda: demo.calls("glm-5")[0].chunks == 3)
+        await demo.until(lambda: any(c.chunks == 3 for c in demo.calls("gpt-4o-mini")))
         demo.calls("glm-5")[0].json()["stream"]              # .body, .headers, .disconnected_at, …
 
 Options are those of `DemoUpstream`. `extra=["a/one"]` adds models that have made-up prices.
