@@ -5,8 +5,9 @@ when another boot clock runs.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
-from llm_router.clock import Clock
+from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.gates import Gate, State
 
@@ -19,12 +20,11 @@ class BreakerView:
 
     subject: str
     state: State
-    since: float
-    until: float | None
-    reason: str | None
-    cooldown_until: float | None
-    failures: int
-    wait_s: float
+    since: float | None = None
+    until: float | None = None
+    reason: str | None = None
+    cooldown_until: float | None = None
+    failures: int = 0
 
     @property
     def is_gate(self) -> bool:
@@ -33,6 +33,18 @@ class BreakerView:
     @property
     def is_clear(self) -> bool:
         return self.state == "closed" and self.cooldown_until is None and not self.failures
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON, times as UTC text; the name is `gate` or `model`."""
+        return {
+            "gate" if self.is_gate else "model": self.subject,
+            "state": self.state,
+            "since": _text(self.since),
+            "until": _text(self.until),
+            "reason": self.reason,
+            "cooldown_until": _text(self.cooldown_until),
+            "failures": self.failures,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +74,21 @@ def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
         reason=gate.reason,
         cooldown_until=wall + cooling_s if cooling_s else None,
         failures=len(gate.failed),
-        wait_s=gate.wait_s,
+    )
+
+
+def view_of_row(row: StoredBreaker, wall: float) -> BreakerView:
+    """Return what a row says at a moment of wall time: leases and cool-downs run out by then."""
+    is_lost = row.state == "half_open" and row.until is not None and row.until <= wall
+    is_cooling = row.cooldown_until is not None and row.cooldown_until > wall
+    return BreakerView(
+        subject=row.subject,
+        state="open" if is_lost else row.state,
+        since=row.since,
+        until=row.until,
+        reason=row.reason,
+        cooldown_until=row.cooldown_until if is_cooling else None,
+        failures=row.failures,
     )
 
 
@@ -109,3 +135,7 @@ def time_left(
         left(row.until_boot_s, row.until, longest_wait_s),
         left(row.cooldown_boot_s, row.cooldown_until, LONGEST_COOLDOWN_S),
     )
+
+
+def _text(unix_s: float | None) -> str | None:
+    return None if unix_s is None else utc_text(unix_s)

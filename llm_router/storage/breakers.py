@@ -49,6 +49,16 @@ class Transition:
     reason: str
     request_id: str | None
 
+    def as_dict(self) -> dict[str, str | None]:
+        return {
+            "at": self.at,
+            "model": self.subject,
+            "from": self.from_state,
+            "to": self.to_state,
+            "reason": self.reason,
+            "request_id": self.request_id,
+        }
+
 
 async def store_changes(db: aiosqlite.Connection, changes: Sequence[BreakerChanged]) -> None:
     """Write changes in their order, inside the caller's transaction."""

@@ -115,6 +115,7 @@ def states(changes: list[BreakerChanged]) -> list[tuple[str, str, str]]:
 def test_three_failures_in_a_row_open_the_breaker(
     breakers: Breakers, clock: Clock, changes: list[BreakerChanged]
 ) -> None:
+    """F44"""
     trip(breakers)
     assert refuse(breakers) == Refusal(
         "breaker", OPEN_S, "3 failures in a row, the last: upstream_5xx (HTTP 503)"

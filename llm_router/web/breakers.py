@@ -1,0 +1,85 @@
+"""Which models and gates are shut out, until when and why; and opening them by hand."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+
+from llm_router.errors import NotFound, StorageError
+from llm_router.keys import BREAKERS, CONFIG, DATABASE, INGESTOR
+from llm_router.routing.breaker import ALL, BreakerView
+from llm_router.routing.catalog import near_names
+from llm_router.routing.names import safe
+from llm_router.storage.breakers import transitions
+from llm_router.web.responses import json_answer
+from llm_router.web.routes import Route, Scope
+
+TRANSITIONS = 50
+_FLUSH_S = 2.0
+
+log = logging.getLogger(__name__)
+
+
+async def show(request: web.Request) -> web.Response:
+    """List every model that is configured or was called, the gates, and the latest moves."""
+    views = request.app[BREAKERS].views()
+    seen = {view.subject for view in views}
+    unseen = (BreakerView(id_, "closed") for id_ in request.app[CONFIG].current.model_ids() - seen)
+    models = sorted((*views, *unseen), key=lambda view: view.subject)
+    return json_answer(
+        {
+            "breakers": [view.as_dict() for view in models if not view.is_gate],
+            "gates": [view.as_dict() for view in views if view.is_gate],
+            "transitions": await _transitions(request),
+        }
+    )
+
+
+async def reset(request: web.Request) -> web.Response:
+    """Close one model's breaker and end its cool-down; `all` does so for everything there is."""
+    name = request.match_info["model"]
+    config, breakers = request.app[CONFIG].current, request.app[BREAKERS]
+    subject = config.model_id(name)
+    shut = {view.subject for view in breakers.views() if not view.is_clear}
+    if not breakers.reset(subject) and subject not in config.model_ids():
+        seen = [view.subject for view in breakers.views() if not view.is_gate]
+        raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
+    await _flush(request)
+    cleared = shut if subject == ALL else shut & {subject}
+    return json_answer({"reset": subject, "cleared": sorted(cleared)})
+
+
+async def _transitions(request: web.Request) -> list[dict[str, Any]] | None:
+    """Return the latest moves, or None while the database cannot answer: the rest still can."""
+    try:
+        moves = await transitions(request.app[DATABASE], limit=TRANSITIONS)
+    except StorageError as exc:
+        log.warning("breaker transitions cannot be read: %s", exc)
+        return None
+    return [move.as_dict() for move in moves]
+
+
+async def _flush(request: web.Request) -> None:
+    """Let the rows show the reset at once if they can; it is journaled whether they can or not."""
+    try:
+        async with asyncio.timeout(_FLUSH_S):
+            await request.app[INGESTOR].flush()
+    except (StorageError, OSError) as exc:
+        log.warning("the reset is in force and will be stored later: %s", exc)
+
+
+def _unknown(name: str, known: Iterable[str]) -> NotFound:
+    near = near_names(name, known)
+    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    return NotFound(
+        f"No model {safe(name)} has been called or configured.{hint}",
+        metadata={"near": list(near)} if near else None,
+    )
+
+
+ROUTES = (
+    Route("GET", "/circuit-breaker", show, Scope.ADMIN),
+    Route("POST", "/circuit-breaker/reset/{model:.+}", reset, Scope.ADMIN),
+)
