@@ -205,12 +205,11 @@ class Breakers:
     def reset(self, subject: str) -> bool:
         """Close a model or gate and end its cool-down ("all": every one); False if unknown."""
         gates = {**self._shared, **self._models}
-        chosen = (
-            list(gates.values()) if subject == ALL else [gates[subject]] if subject in gates else []
-        )
-        for gate in chosen:
+        if subject != ALL:
+            gates = {subject: gates[subject]} if subject in gates else {}
+        for gate in gates.values():
             gate.reset(self._latest, "reset by an operator")
-        return bool(chosen)
+        return bool(gates)
 
     def views(self) -> list[BreakerView]:
         """Return the three gates, then the models seen, by name."""
