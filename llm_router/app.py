@@ -40,6 +40,7 @@ from llm_router.web import (
     requests,
 )
 from llm_router.web.access import Access
+from llm_router.web.answers import Answers
 from llm_router.web.lifecycle import Lifecycle
 from llm_router.web.middleware import access, errors, plain_headers
 from llm_router.web.server import headers_arrived
@@ -64,6 +65,7 @@ def create_app(
     app[keys.IN_FLIGHT] = InFlight()
     app[keys.ACCESS] = Access(settings.server)
     app[keys.LIFECYCLE] = Lifecycle(clock.wall())
+    app[keys.ANSWERS] = Answers(clock)
     app[keys.SCOPES] = {}
     for part in _PARTS:
         for route in part.ROUTES:

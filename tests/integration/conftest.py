@@ -1,0 +1,102 @@
+"""The whole application, served as in production, on the scripted upstream."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from llm_router import keys
+from llm_router.demo.upstream import DemoUpstream
+from llm_router.routing.config import RoutingConfig
+from llm_router.routing.defaults import default_config
+from llm_router.serving import running
+from llm_router.settings import Settings
+from tests.fakes.upstream import running_upstream
+
+
+@dataclass
+class Router:
+    """A running router, a client session on it, and what stands behind it."""
+
+    url: str
+    app: web.Application
+    http: aiohttp.ClientSession
+    settings: Settings
+
+    def chat(self, text: str = "Hello there", **body: Any) -> Any:
+        """POST a chat body; use as `async with router.chat(...) as response`."""
+        headers = body.pop("headers", None)
+        body = {"model": "router", "messages": [{"role": "user", "content": text}], **body}
+        return self.http.post(f"{self.url}/v1/chat/completions", json=body, headers=headers)
+
+    async def rows(self, table: str = "requests") -> list[dict[str, Any]]:
+        """Return a ledger table once everything appended so far is in it."""
+        queries = {
+            "requests": "SELECT * FROM requests ORDER BY id",
+            "attempts": "SELECT * FROM attempts ORDER BY request_id, seq",
+        }
+        await self.app[keys.INGESTOR].flush()
+        return [dict(row) for row in await self.app[keys.DATABASE].read(queries[table])]
+
+    async def until_settled(self, count: int = 1) -> list[dict[str, Any]]:
+        """Return the requests once `count` of them have an outcome."""
+        import asyncio
+
+        async with asyncio.timeout(10):
+            while True:
+                rows = await self.rows()
+                if len([row for row in rows if row["outcome"]]) >= count:
+                    return rows
+                await asyncio.sleep(0.01)
+
+
+Start = Callable[..., AbstractAsyncContextManager[Router]]
+
+
+def settings_for(upstream: str, ollama: str, path: Path, **sections: Any) -> Settings:
+    """Return settings for a test; keyword arguments are sections as dicts."""
+    tree: dict[str, Any] = {
+        "server": {"port": 0},
+        "classifier": {"mode": "keywords"},
+        "upstream": {"base_url": upstream, "api_key": "sk-or-canary-upstream"},
+        "ollama": {"base_url": ollama},
+        "ledger": {"path": path / "router.db"},
+    }
+    for name, section in sections.items():
+        tree[name] = {**tree.get(name, {}), **section}
+    return Settings.model_validate(tree)
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[DemoUpstream]:
+    async with running_upstream() as demo:
+        yield demo
+
+
+@pytest.fixture
+def start(upstream: DemoUpstream, tmp_path: Path) -> Start:
+    """Start a router on the upstream: `async with start(deadlines={...}) as router`."""
+
+    @asynccontextmanager
+    async def started(
+        seed: RoutingConfig | None = None, url: str | None = None, **sections: Any
+    ) -> AsyncIterator[Router]:
+        settings = settings_for(url or upstream.url, upstream.ollama_url, tmp_path, **sections)
+        async with (
+            running(settings, seed or default_config()) as (runner, address),
+            aiohttp.ClientSession() as http,
+        ):
+            yield Router(address, runner.app, http, settings)
+
+    return started
+
+
+@pytest.fixture
+async def router(start: Start) -> AsyncIterator[Router]:
+    async with start() as router:
+        yield router
