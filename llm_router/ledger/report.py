@@ -71,8 +71,8 @@ def is_over_attempts(keys: Sequence[str]) -> bool:
     return not _OF_ATTEMPTS.isdisjoint(keys)
 
 
-def usd(nanousd: int | None) -> float | None:
-    return None if nanousd is None else nanousd / _NANOS
+def usd(nanousd: int) -> float:
+    return nanousd / _NANOS
 
 
 def ledger_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def ledger_row(row: Mapping[str, Any]) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, value in row.items():
         if name == "cost_nanousd":
-            shown["cost_usd"] = usd(value)
+            shown["cost_usd"] = None if value is None else usd(value)
         shown[name] = bool(value) if name == "is_stream" else value
     return shown
 
