@@ -1,0 +1,76 @@
+"""Delete raw rows of the ledger that are older than --before, and keep what they add up to.
+
+Totals, cost views, reports and metrics stay as they are. What is in flight or waits for its cost
+stays too. The file does not shrink: SQLite uses the space for new rows.
+
+A running server is the only writer of its database, so stop it first; or let it prune by itself
+every day: `[ledger] retention_days`. With --dry-run nothing is written, and it may run on.
+"""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from llm_router.cli import write_json
+from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path, moment
+from llm_router.clock import SystemClock
+from llm_router.errors import StorageError
+from llm_router.storage.retention import Pruned, count_prunable, prune
+from llm_router.storage.sqlite import open_database, open_reader, running_server
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--before", required=True, metavar="TIME", help="90d, 2026-01-31, … (rows before that go)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say how many rows would go")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    ledger_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    before = moment("--before", args.before, SystemClock().wall())
+    assert before is not None  # argparse requires it
+    path = ledger_path(args)
+    if args.dry_run:
+        pruned = asyncio.run(_count(path, before))
+    else:
+        _check_is_free(path)
+        pruned = asyncio.run(_prune(path, before))
+    if args.json:
+        write_json(
+            {
+                "before": before,
+                "is_dry_run": args.dry_run,
+                "requests": pruned.requests,
+                "attempts": pruned.attempts,
+            }
+        )
+    else:
+        done = "would go" if args.dry_run else "are gone, their sums are kept"
+        sys.stdout.write(
+            f"{pruned.requests:,} requests and {pruned.attempts:,} calls from before {before} "
+            f"{done}\n"
+        )
+    return 0
+
+
+async def _count(path: Path, before: str) -> Pruned:
+    async with open_reader(path, limit_s=READ_LIMIT_S) as reader:
+        return await count_prunable(reader, before)
+
+
+def _check_is_free(path: Path) -> None:
+    if not path.exists():
+        raise StorageError(f"database {path} does not exist; there is nothing to prune")
+    if (server := running_server(path)) is not None:
+        raise StorageError(
+            f"database {path} is being written by process {server.get('pid', '?')}; stop it and "
+            "try again, or let it prune by itself with [ledger] retention_days"
+        )
+
+
+async def _prune(path: Path, before: str) -> Pruned:
+    async with open_database(path) as database:
+        return await prune(database, before)

@@ -1,0 +1,115 @@
+"""What it cost: tables by day, model, category, key or provider.
+
+Per model and provider every call to it counts, also failed ones and those of classifiers; in the
+other tables the requests count. Works while a server runs.
+
+  llm-router report --since 7d
+  llm-router report --by model --since 2026-01-01 --format csv > january.csv
+"""
+
+import argparse
+import asyncio
+import csv
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.box import SIMPLE
+from rich.markup import escape
+from rich.table import Table
+
+from llm_router.cli import print_table, write_json
+from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path, period
+from llm_router.clock import SystemClock
+from llm_router.errors import SettingsError
+from llm_router.ledger.period import Period
+from llm_router.ledger.report import Group, csv_cell, is_over_attempts, printable, usd
+from llm_router.storage.reports import report
+from llm_router.storage.sqlite import open_reader
+
+TABLES = ("day", "model", "category", "key", "provider")
+_DEFAULT = "day,model,category"
+_COUNTS = ("completed", "failed", "prompt_tokens", "completion_tokens")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--by",
+        default=_DEFAULT,
+        metavar="WHAT",
+        help=f"one or several of {', '.join(TABLES)}, with commas (default: {_DEFAULT})",
+    )
+    parser.add_argument("--since", metavar="TIME", help="from here on: 2026-01-31, 24h, 7d, …")
+    parser.add_argument("--until", metavar="TIME", help="up to here")
+    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    parser.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="same as --format json"
+    )
+    ledger_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    span = period(args.since, args.until, SystemClock().wall())
+    tables = asyncio.run(_read(ledger_path(args), span, _tables(args.by)))
+    if args.format == "json":
+        write_json(
+            {
+                "since": span.since,
+                "until": span.until,
+                "tables": {by: [group.as_json() for group in tables[by]] for by in tables},
+            }
+        )
+    elif args.format == "csv":
+        _write_csv(tables)
+    else:
+        for by, groups in tables.items():
+            print_table(_table(by, groups))
+    return 0
+
+
+def _tables(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in TABLES:
+            raise SettingsError(f"--by: {name!r} is not one of {', '.join(TABLES)}")
+    return list(dict.fromkeys(names))
+
+
+async def _read(path: Path, span: Period, names: Sequence[str]) -> dict[str, list[Group]]:
+    async with open_reader(path, limit_s=READ_LIMIT_S) as reader:
+        return {name: await report(reader, span, (name,)) for name in names}
+
+
+def _numbers(by: str, group: Group) -> list[float]:
+    """Return the columns after the name: how many, how they ended, tokens, USD, unknown."""
+    rows = "attempts" if is_over_attempts((by,)) else "requests"
+    counts = [group.counts[name] for name in (rows, *_COUNTS)]
+    return [*counts, usd(group.cost_nanousd), group.cost_unknown]
+
+
+def _write_csv(tables: Mapping[str, list[Group]]) -> None:
+    """Write one flat table, so that one file holds whatever was asked for."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(("by", "name", "count", *_COUNTS, "cost_usd", "cost_unknown"))
+    for by, groups in tables.items():
+        for group in groups:
+            writer.writerow([by, *map(csv_cell, (group.keys[by], *_numbers(by, group)))])
+
+
+def _table(by: str, groups: list[Group]) -> Table:
+    counted = "calls" if is_over_attempts((by,)) else "requests"
+    table = Table(title=f"Cost by {by}", title_justify="left", box=SIMPLE)
+    table.add_column(by, overflow="fold")
+    for heading in (counted, "completed", "failed", "prompt", "completion", "USD", "unknown"):
+        table.add_column(heading, justify="right")
+    rows = [_numbers(by, group) for group in groups]
+    for group, numbers in zip(groups, rows, strict=True):
+        table.add_row(escape(printable(group.keys[by])), *map(_number, numbers))
+    if len(rows) > 1:
+        table.add_section()
+        table.add_row("total", *(_number(sum(column)) for column in zip(*rows, strict=True)))
+    return table
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6f}"

@@ -1,0 +1,216 @@
+"""The ledger's counters in Prometheus' text format.
+
+Every scrape builds its own registry from what the database says, so all workers give the same
+totals. Only what is in flight and the journal's backlog are the worker's own.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, exposition
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from llm_router import __version__
+from llm_router.classify.base import By
+from llm_router.routing.config import DIRECT, RoutingConfig
+from llm_router.routing.failures import FailureClass
+from llm_router.storage.counters import Counters, Labels
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_STATES = {"closed": 0, "half_open": 1, "open": 2}
+_GATES = ("account", "transport", "rate")
+_INFINITE_MS = 2**63 - 1
+_HISTOGRAMS = {
+    "time_to_first_chunk": (
+        "llm_router_time_to_first_chunk_seconds",
+        "From a request to its first chunk.",
+    ),
+    "total": ("llm_router_request_duration_seconds", "From a request to the end of its answer."),
+    "overhead": ("llm_router_overhead_seconds", "What the router itself added to a request."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What only the scraped process knows."""
+
+    in_flight: int
+    journal_backlog_bytes: int
+    journal_dropped: int
+    is_stale: bool
+
+
+def labels(config: RoutingConfig) -> Labels:
+    """Return every label value the configuration and the program know."""
+    return Labels(
+        categories=(*config.categories, DIRECT),
+        models=tuple(sorted(config.model_ids())),
+        classifiers=get_args(By),
+        error_classes=(*(kind.value for kind in FailureClass), "process_died"),
+    )
+
+
+def render(
+    counters: Counters, labels: Labels, worker: Worker, *, is_openmetrics: bool
+) -> tuple[bytes, str]:
+    """Return a body and its Content-Type."""
+    registry = CollectorRegistry()
+    registry.register(_Scrape(counters, labels, worker))
+    if is_openmetrics:
+        # prometheus_client leaves this one function untyped.
+        return openmetrics.generate_latest(registry), OPENMETRICS  # type: ignore[no-untyped-call]
+    return exposition.generate_latest(registry), TEXT
+
+
+class _Scrape(Collector):
+    def __init__(self, counters: Counters, labels: Labels, worker: Worker) -> None:
+        self._counters = counters
+        self._labels = labels
+        self._worker = worker
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._requests()
+        yield from self._attempts()
+        yield from self._latencies()
+        yield from self._gates()
+        yield from self._process()
+
+    def _requests(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "llm_router_requests",
+            "Chat requests that have ended.",
+            labels=("category", "outcome", "classifier"),
+        )
+        for row in self._counters.requests:
+            requests.add_metric(
+                (row["category"], row["outcome"], row["classifier"]), row["requests"]
+            )
+        yield requests
+        yield GaugeMetricFamily(
+            "llm_router_cost_unknown_requests",
+            "Ended requests whose cost is not known, or not yet.",
+            value=self._counters.cost_unknown,
+        )
+
+    def _attempts(self) -> Iterator[Metric]:
+        attempts = CounterMetricFamily(
+            "llm_router_attempts",
+            "Calls to the provider that have ended, classifier calls included.",
+            labels=("model", "kind", "outcome", "error_class"),
+        )
+        tokens: Counter[tuple[str, str]] = Counter()
+        nanousd: Counter[str] = Counter()
+        for row in self._counters.attempts:
+            attempts.add_metric(
+                (row["model"], row["kind"], row["outcome"], row["error_class"]), row["attempts"]
+            )
+            nanousd[row["model"]] += row["cost_nanousd"]
+            for kind in ("prompt", "completion", "cached", "reasoning"):
+                tokens[row["model"], kind] += row[kind]
+        yield attempts
+        yield _family(
+            "llm_router_tokens",
+            "Tokens; cached ones are among prompt, reasoning ones among completion.",
+            ("model", "type"),
+            tokens,
+        )
+        cost = CounterMetricFamily(
+            "llm_router_cost_usd",
+            "What calls cost, each taken once it is known.",
+            labels=("model",),
+        )
+        for model, value in nanousd.items():
+            cost.add_metric((model,), value / 1e9)
+        yield cost
+
+    def _latencies(self) -> Iterator[Metric]:
+        series = {
+            key: list(rows)
+            for key, rows in groupby(
+                self._counters.latencies, key=lambda row: (row["measure"], row["category"])
+            )
+        }
+        for measure, (name, text) in _HISTOGRAMS.items():
+            histogram = HistogramMetricFamily(name, text, labels=("category",))
+            for (of, category), rows in series.items():
+                if of == measure:
+                    buckets = [(_le(row["le_ms"]), row["observations"]) for row in rows]
+                    histogram.add_metric((category,), buckets, rows[0]["sum_ms"] / 1000)
+            yield histogram
+
+    def _gates(self) -> Iterator[Metric]:
+        def state(subject: str) -> int:
+            return _STATES[self._counters.breakers.get(subject, "closed")]
+
+        models = GaugeMetricFamily(
+            "llm_router_breaker_state",
+            "A model's breaker: 0 closed, 1 half open, 2 open.",
+            labels=("model",),
+        )
+        for model in self._labels.models:
+            models.add_metric((model,), state(model))
+        yield models
+        gates = GaugeMetricFamily(
+            "llm_router_gate_state",
+            "What shuts out every model: 0 closed (calls pass), 1 half open, 2 open.",
+            labels=("gate",),
+        )
+        for gate in _GATES:
+            gates.add_metric((gate,), state("gate:" + gate))
+        yield gates
+
+    def _process(self) -> Iterator[Metric]:
+        worker = self._worker
+        yield GaugeMetricFamily(
+            "llm_router_in_flight_requests",
+            "Chat requests that this process is answering.",
+            value=worker.in_flight,
+        )
+        yield GaugeMetricFamily(
+            "llm_router_journal_backlog_bytes",
+            "Ledger entries of this process that the disk has not taken yet.",
+            value=worker.journal_backlog_bytes,
+        )
+        yield CounterMetricFamily(
+            "llm_router_journal_dropped_frames",
+            "Ledger entries of this process that were lost because its backlog was full.",
+            value=worker.journal_dropped,
+        )
+        yield GaugeMetricFamily(
+            "llm_router_metrics_stale",
+            "1 while the database cannot answer and its last numbers are repeated.",
+            value=worker.is_stale,
+        )
+        version = ".".join(map(str, sys.version_info[:3]))
+        yield InfoMetricFamily(
+            "llm_router_build",
+            "Which program this is.",
+            value={"version": __version__, "python": version},
+        )
+
+
+def _family(
+    name: str, text: str, labels: tuple[str, ...], values: Counter[tuple[str, str]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for label_values, value in values.items():
+        family.add_metric(label_values, value)
+    return family
+
+
+def _le(le_ms: int) -> str:
+    return "+Inf" if le_ms == _INFINITE_MS else str(le_ms / 1000)
