@@ -142,9 +142,9 @@ def to_toml(config: RoutingConfig) -> str:
     return tomli_w.dumps(to_dict(config))
 
 
-def changes(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[Change]:
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Change]:
     """Return what differs between two documents, category by category and field by field."""
-    old, new = _flat(before) if before else {}, _flat(after)
+    old, new = _flat(before), _flat(after)
     return [
         Change(path, old.get(path), new.get(path))
         for path in dict.fromkeys([*old, *new])
@@ -183,8 +183,8 @@ def _check_chain(category: Category, aliases: Mapping[str, str]) -> None:
 
 
 def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
-    flat = {f"aliases.{alias}": model for alias, model in document["aliases"].items()}
-    for name, entry in document["categories"].items():
+    flat = {f"aliases.{alias}": model for alias, model in document.get("aliases", {}).items()}
+    for name, entry in document.get("categories", {}).items():
         flat |= {f"categories.{name}.{key}": value for key, value in entry.items()}
     return flat
 

@@ -103,7 +103,7 @@ class ConfigStore:
                 if version == newest:
                     return old
                 return await self._append(db, actor, f"rollback to {version}", old, newest)
-            raise NotFound(f"there is no version {version} of the configuration")
+            raise NotFound(f"There is no version {version} of the configuration.")
 
         return await self._commit(job)
 
@@ -161,17 +161,18 @@ async def history(database: Reading, limit: int = 50) -> list[Version]:
         "ORDER BY version DESC LIMIT ?",
         (limit + 1,),
     )
-    documents: list[dict[str, Any] | None] = [json.loads(row["document"]) for row in rows]
+    documents = [json.loads(row["document"]) for row in rows]
+    befores = [*documents[1:], {}]
     return [
         Version(
             row["version"],
             row["created_at"],
             row["actor"],
             row["action"],
-            tuple(document.changes(before, after or {})),
+            tuple(document.changes(before, after)),
         )
-        for row, after, before in zip(rows, documents, [*documents[1:], None], strict=True)
-    ][:limit]
+        for row, before, after in zip(rows[:limit], befores, documents, strict=False)
+    ]
 
 
 async def _newest(db: aiosqlite.Connection) -> RoutingConfig | None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from llm_router.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from llm_router.routing.document import Strict, explain
 from llm_router.routing.names import CategoryName, Description, Keywords, Models, safe
+from llm_router.web.chat import read_body
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -33,40 +34,39 @@ class MappingBody(Strict):
     models: Models
 
 
-async def read_body(request: web.Request, model: type[Body]) -> Body:
+async def read_document(request: web.Request, model: type[Body]) -> Body:
     """Return the validated body; InvalidRequest names what is wrong with it."""
     try:
         return model.model_validate(await read_object(request))
     except ValidationError as exc:
         error = explain(exc)
-        raise InvalidRequest(error.message, param=error.path or None) from None
+        raise refusal(error.path, error.problem) from None
+
+
+def refusal(path: str, problem: str) -> InvalidRequest:
+    """Return what to raise for a fault at `path` of the body."""
+    words = f"{path}: {problem}" if path else problem
+    return InvalidRequest(words if words.endswith("?") else words + ".", param=path or None)
 
 
 async def read_object(request: web.Request) -> dict[str, Any]:
     """Return the body's JSON object, in which every key stands once."""
     if request.content_type != "application/json":
-        raise UnsupportedMediaType("send JSON, with the header Content-Type: application/json")
-    text = await _read(request)
+        raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
+    text = await read_body(request)
+    if len(text) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
     try:
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as exc:
-        raise InvalidRequest(f"the body is not valid JSON: {exc}") from exc
+        raise InvalidRequest(f"The body is not valid JSON: {exc}.") from exc
     except RecursionError:
-        raise InvalidRequest("the body is nested too deeply") from None
+        raise InvalidRequest("The body is nested too deeply.") from None
     except ValueError as exc:  # bytes that are no text, numbers without end
-        raise InvalidRequest("the body is not valid JSON") from exc
+        raise InvalidRequest("The body is not valid JSON.") from exc
     if not isinstance(value, dict):
-        raise InvalidRequest("the body must be a JSON object")
+        raise InvalidRequest("The body must be a JSON object.")
     return value
-
-
-async def _read(request: web.Request) -> bytes:
-    body = b""
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"the body is larger than {MAX_BODY_BYTES} bytes")
-    return body
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -74,10 +74,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value: dict[str, Any] = {}
     for key, item in pairs:
         if key in value:
-            raise InvalidRequest(f"{safe(key)} stands twice in one object", param=safe(key))
+            raise InvalidRequest(f"{safe(key)} stands twice in one object.", param=safe(key))
         value[key] = item
     return value
 
 
 def _no_constant(name: str) -> float:
-    raise InvalidRequest(f"{name} is not JSON")
+    raise InvalidRequest(f"{name} is not JSON.")

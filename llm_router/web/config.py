@@ -21,7 +21,9 @@ from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.document import parse, to_dict
 from llm_router.routing.names import near, safe
 from llm_router.storage.config import Edit
-from llm_router.web.bodies import CategoryBody, MappingBody, read_body, read_object
+from llm_router.web.bodies import CategoryBody, MappingBody, read_document, read_object, refusal
+from llm_router.web.params import read_query, whole_number
+from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 
 MAX_HISTORY = 1000
@@ -30,7 +32,7 @@ _VERSION = re.compile(r"[0-9]{1,9}")
 
 async def show(request: web.Request) -> web.Response:
     config = request.app[CONFIG].current
-    return web.json_response(
+    return json_answer(
         {
             "version": config.version,
             "mode": request.app[SETTINGS].classifier.mode,
@@ -46,7 +48,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def put_category(request: web.Request) -> web.Response:
     """Add a category or change one."""
-    body = await read_body(request, CategoryBody)
+    body = await read_document(request, CategoryBody)
     given = body.model_dump(exclude_none=True)
     name = given.pop("name")
 
@@ -58,13 +60,13 @@ async def put_category(request: web.Request) -> web.Response:
 
 async def put_mapping(request: web.Request) -> web.Response:
     """Change the chain of a category that exists."""
-    body = await read_body(request, MappingBody)
+    body = await read_document(request, MappingBody)
     name = body.category
 
     def edit(config: RoutingConfig) -> RoutingConfig:
         if name not in config.categories:
             hint = near(name, config.categories)
-            raise UnknownCategory(f"there is no category {name}{hint}", param="category")
+            raise UnknownCategory(f"There is no category {name}{hint or '.'}", param="category")
         return _with_category(config, name, {"models": body.models})
 
     return _category_answer(await _change(request, f"model-mapping {name}", edit), name)
@@ -76,15 +78,16 @@ async def delete_category(request: web.Request) -> web.Response:
     def edit(config: RoutingConfig) -> RoutingConfig:
         category = config.categories.get(name)
         if category is None:
-            raise NotFound(f"there is no category {safe(name)}{near(name, config.categories)}")
+            hint = near(name, config.categories) or "."
+            raise NotFound(f"There is no category {safe(name)}{hint}")
         if category.is_builtin:
-            raise Conflict(f"{name} is built in: its chain can be changed, but it cannot go")
+            raise Conflict(f"{name} is built in: its chain can be changed, but it cannot go.")
         document = to_dict(config)
         del document["categories"][name]
         return parse(document)
 
     config = await _change(request, f"delete {safe(name)}", edit)
-    return web.json_response({"deleted": name, "version": config.version})
+    return json_answer({"deleted": name, "version": config.version})
 
 
 async def replace(request: web.Request) -> web.Response:
@@ -92,14 +95,14 @@ async def replace(request: web.Request) -> web.Response:
     document = await read_object(request)
     expected = document.pop("version", None)
     if expected is not None and (not isinstance(expected, int) or isinstance(expected, bool)):
-        raise InvalidRequest("version must be a whole number", param="version")
+        raise InvalidRequest("version must be a whole number.", param="version")
     with _answering():
         config = parse(document)
 
     def edit(current: RoutingConfig) -> RoutingConfig:
         if expected not in (None, current.version):
             raise Conflict(
-                f"version {current.version} is in force, not {expected}: read it and try again"
+                f"Version {current.version} is in force, not {expected}; read it and try again."
             )
         return config
 
@@ -108,18 +111,16 @@ async def replace(request: web.Request) -> web.Response:
 
 async def history(request: web.Request) -> web.Response:
     """List the latest versions, newest first, with what each changed."""
-    limit = request.query.get("limit", "50")
-    if not _VERSION.fullmatch(limit) or not 1 <= int(limit) <= MAX_HISTORY:
-        raise InvalidRequest(f"limit must be a number from 1 to {MAX_HISTORY}", param="limit")
+    limit = whole_number(read_query(request, ("limit",)), "limit", 50, MAX_HISTORY)
     with _answering():
-        versions = await request.app[CONFIG_STORE].history(int(limit))
-    return web.json_response({"versions": [version.as_dict() for version in versions]})
+        versions = await request.app[CONFIG_STORE].history(limit)
+    return json_answer({"versions": [version.as_dict() for version in versions]})
 
 
 async def rollback(request: web.Request) -> web.Response:
     version = request.match_info["version"]
     if not _VERSION.fullmatch(version):
-        raise NotFound("a version of the configuration is a number; see GET /config/history")
+        raise NotFound("A version is a number; GET /config/history lists them.")
     with _answering():
         config = await request.app[CONFIG_STORE].rollback(int(version), _actor(request))
     return _whole_answer(config)
@@ -139,7 +140,7 @@ def _with_category(config: RoutingConfig, name: str, given: dict[str, Any]) -> R
     except DocumentError as exc:
         # In the words of the body, which knows nothing of the whole document.
         own = exc.path.removeprefix(f"categories.{name}.")
-        raise InvalidRequest(f"{own}: {exc.problem}", param=own) from exc
+        raise refusal(own, exc.problem) from exc
 
 
 @contextmanager
@@ -147,10 +148,11 @@ def _answering() -> Iterator[None]:
     try:
         yield
     except DocumentError as exc:
-        raise InvalidRequest(exc.message, param=exc.path or None) from exc
+        raise refusal(exc.path, exc.problem) from exc
     except StorageError as exc:
         raise Unavailable(
-            f"the database cannot do this now, and the configuration in force stays: {exc}"
+            f"The database cannot do this now; the configuration in force stays. ({exc})",
+            retry_after_s=5,
         ) from exc
 
 
@@ -169,11 +171,11 @@ def _shown(category: Category) -> dict[str, Any]:
 
 def _category_answer(config: RoutingConfig, name: str) -> web.Response:
     shown = {"name": name, **_shown(config.categories[name])}
-    return web.json_response({"category": shown, "version": config.version})
+    return json_answer({"category": shown, "version": config.version})
 
 
 def _whole_answer(config: RoutingConfig) -> web.Response:
-    return web.json_response({"version": config.version, **to_dict(config)})
+    return json_answer({"version": config.version, **to_dict(config)})
 
 
 ROUTES = (
