@@ -99,7 +99,7 @@ def _said(raw: bytes, index: int) -> str | None:
         return None
     texts: list[str] = []
     is_human = False
-    for place, element in enumerate(_elements(content)):
+    for place, element in enumerate(_list.decode(content)):
         part = _fields(bytes(element), f"messages[{index}].content[{place}]")
         kind, text = _value(part, "type"), _value(part, "text")
         if kind in _TEXT_PARTS and text[:1] == b'"':
@@ -124,13 +124,6 @@ def _unwrap(text: str) -> str | None:
     if mark and "\n" not in tail:
         text = body.rstrip()
     return clip(text)
-
-
-def _elements(array: bytes) -> Sequence[msgspec.Raw]:
-    try:
-        return _list.decode(array)
-    except (ValueError, RecursionError):
-        return ()
 
 
 def _fields(raw: bytes, where: str) -> Mapping[str, Member]:

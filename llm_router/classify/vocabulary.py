@@ -49,12 +49,17 @@ class Vocabulary:
         self._phrases: dict[str, list[Rest]] = {}
         self._stems: dict[str, list[Entry]] = {}
         self._openings: dict[str, list[Rest]] = {}
+        self._opening_stems: dict[str, list[Entry]] = {}
         self._parts: dict[str, list[int]] = {}
         for entry, number in anywhere:
             self._add(entry.strip().lower(), number)
         for entry, number in openings:
-            first, *rest = tokens(entry)
-            self._openings.setdefault(first, []).append((tuple(rest), number))
+            entry = entry.strip()
+            if entry.endswith("*"):
+                self._opening_stems.setdefault(entry[:_STEM], []).append((entry[:-1], number))
+            else:
+                first, *rest = tokens(entry)
+                self._openings.setdefault(first, []).append((tuple(rest), number))
         longest_first = sorted(self._parts, key=len, reverse=True)
         self._part = re.compile("|".join(map(re.escape, longest_first)))
 
@@ -79,9 +84,7 @@ class Vocabulary:
                 for number in words[token]:
                     found.setdefault(number, []).append(token)
             elif token[:_STEM] in stems:
-                for stem, number in stems[token[:_STEM]]:
-                    if token.startswith(stem):
-                        found.setdefault(number, []).append(token)
+                _begin(stems[token[:_STEM]], token, found)
             if token in phrases:
                 _follow(phrases[token], tokens, at, found)
         if self._parts and not text.isascii():
@@ -91,9 +94,17 @@ class Vocabulary:
         for at, token in enumerate(tokens[:6]):
             if token in self._openings:
                 _follow(self._openings[token], tokens, at, found)
+            elif token[:_STEM] in self._opening_stems:
+                _begin(self._opening_stems[token[:_STEM]], token, found)
             if token not in COURTESY:
                 break
         return found
+
+
+def _begin(stems: list[Entry], token: str, found: Hits) -> None:
+    for stem, number in stems:
+        if token.startswith(stem):
+            found.setdefault(number, []).append(token)
 
 
 def _follow(candidates: list[Rest], tokens: Sequence[str], at: int, found: Hits) -> None:
