@@ -32,7 +32,6 @@ class _Compiled:
     """What one configuration makes of the tables; `owners` are the categories of `keywords`."""
 
     config: RoutingConfig
-    labels: tuple[str, ...]
     builtin: tuple[str, ...]
     owners: tuple[str, ...]
     keywords: Vocabulary
@@ -68,9 +67,8 @@ class Keywords:
         text = clip(prompt.text)
         if not text.strip():
             return Decision(fallback, "default", None, "no text")
-        lowered = text.lower()
-        words = tokens(lowered)
-        wanted = compiled.keywords.hits(lowered, words) if compiled.owners else {}
+        words = tokens(text)
+        wanted = compiled.keywords.hits(text, words) if compiled.owners else {}
         if own := _own_category(compiled, wanted):
             return own
         if not compiled.builtin:
@@ -87,7 +85,7 @@ class Keywords:
     ) -> Decision:
         scores = {name: _HEAD_START.get(name, 0.0) for name in compiled.builtin}
         reasons: dict[str, list[str]] = {name: [] for name in compiled.builtin}
-        for number, found in self._words.hits(text.lower(), words).items():
+        for number, found in self._words.hits(text, words).items():
             _add(scores, reasons, GROUPS[number].category, GROUPS[number].weight, found)
         for number, found in wanted.items():
             _add(scores, reasons, compiled.owners[number], _CONFIGURED_WEIGHT, found)
@@ -96,8 +94,8 @@ class Keywords:
                 scores[sign.category] += sign.weight
                 reasons[sign.category].append(f"form: {sign.name}")
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
-            earlier = prompt.context.lower()
-            for number, found in self._words.hits(earlier, tokens(earlier)).items():
+            earlier = self._words.hits(prompt.context, tokens(prompt.context))
+            for number, found in earlier.items():
                 group = GROUPS[number]
                 _add(scores, reasons, group.category, group.weight * _CONTEXT_SHARE, found)
         return _decide(scores, reasons, compiled)
@@ -116,12 +114,12 @@ def _compile(config: RoutingConfig) -> _Compiled:
     entries: list[Entry] = []
     for number, name in enumerate(owners):
         for keyword in config.categories[name].keywords:
-            forms = inflections(tokens(keyword)) if tokens(keyword) else ()
-            entries += [(keyword, number), *((" ".join(form), number) for form in forms)]
+            words = tokens(keyword)
+            forms = map(" ".join, inflections(words)) if words else (keyword,)
+            entries += ((form, number) for form in forms)
     known = {group.category for group in GROUPS}
     return _Compiled(
         config,
-        labels,
         tuple(name for name in labels if name in known),
         owners,
         Vocabulary(entries),

@@ -76,7 +76,7 @@ class Vocabulary:
             self._phrases.setdefault(words[0], []).append((tuple(words[1:]), number))
 
     def hits(self, text: str, tokens: Sequence[str]) -> Hits:
-        """Return what was found, by number; `text` and `tokens` are lower case."""
+        """Return what was found, by number."""
         found: Hits = {}
         words, phrases, stems = self._words, self._phrases, self._stems
         for at, token in enumerate(tokens):
@@ -88,7 +88,7 @@ class Vocabulary:
             if token in phrases:
                 _follow(phrases[token], tokens, at, found)
         if self._parts and not text.isascii():
-            for part in self._part.findall(text):
+            for part in self._part.findall(text.lower()):
                 for number in self._parts[part]:
                     found.setdefault(number, []).append(part)
         for at, token in enumerate(tokens[:6]):
