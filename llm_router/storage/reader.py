@@ -35,9 +35,12 @@ class Reader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite-reader")
         self._connection: sqlite3.Connection | None = None
         self._deadline = 0.0
+        self._is_closed = False
 
     async def read(self, sql: str, params: Parameters = ()) -> list[sqlite3.Row]:
         """Return every row; StorageError when it takes too long or cannot be done."""
+        if self._is_closed:
+            raise StorageError(f"database {self.path} is closed")
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, self._read, sql, params)
 
@@ -46,6 +49,7 @@ class Reader:
         await loop.run_in_executor(self._thread, self._open, check_schema)
 
     async def close(self) -> None:
+        self._is_closed = True
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._thread, self._close)
         self._thread.shutdown()
@@ -74,8 +78,7 @@ class Reader:
             )
 
     def _read(self, sql: str, params: Parameters) -> list[sqlite3.Row]:
-        if self._connection is None:
-            raise StorageError(f"database {self.path} is closed")
+        assert self._connection is not None
         self._deadline = time.monotonic() + self._limit_s
         try:
             return self._connection.execute(sql, params).fetchall()
@@ -88,7 +91,6 @@ class Reader:
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
 
 
 @asynccontextmanager
