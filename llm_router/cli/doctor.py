@@ -10,7 +10,8 @@ import platform
 import sqlite3
 import stat
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -105,20 +106,15 @@ def database(path: Path) -> dict[str, Any]:
     facts["bytes"] = path.stat().st_size
     facts["wal bytes"] = wal.stat().st_size if wal.exists() else 0
     facts["mode"] = stat.filemode(path.stat().st_mode)
-    try:
-        with closing(connect_readonly(path)) as connection:
-            facts["schema"] = schema_version(connection, path)
-            facts["schema of this program"] = migrations()[-1].version
-            facts["rows"] = {
-                "requests": _number(connection, "SELECT count(*) FROM requests"),
-                "attempts": _number(connection, "SELECT count(*) FROM attempts"),
-                "in flight": _number(
-                    connection, "SELECT count(*) FROM attempts WHERE outcome IS NULL"
-                ),
-                "configuration": _number(connection, "SELECT max(version) FROM config_versions"),
-            }
-    except sqlite3.Error as exc:
-        raise explain(path, exc) from exc
+    with _connected(path) as connection:
+        facts["schema"] = schema_version(connection, path)
+        facts["schema of this program"] = migrations()[-1].version
+        facts["rows"] = {
+            "requests": _number(connection, "SELECT count(*) FROM requests"),
+            "attempts": _number(connection, "SELECT count(*) FROM attempts"),
+            "in flight": _number(connection, "SELECT count(*) FROM attempts WHERE outcome IS NULL"),
+            "configuration": _number(connection, "SELECT max(version) FROM config_versions"),
+        }
     return facts
 
 
@@ -162,9 +158,15 @@ def _facts(loaded: Loaded, problems: list[str], *, is_online: bool) -> dict[str,
 def _offsets(path: Path) -> dict[str, int]:
     if not path.exists():
         return {}
+    with _connected(path) as connection:
+        return dict(connection.execute("SELECT segment, offset FROM journal_offsets"))
+
+
+@contextmanager
+def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(connect_readonly(path)) as connection:
-            return dict(connection.execute("SELECT segment, offset FROM journal_offsets"))
+            yield connection
     except sqlite3.Error as exc:
         raise explain(path, exc) from exc
 

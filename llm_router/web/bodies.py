@@ -53,11 +53,11 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     """Return the body's JSON object, in which every key stands once."""
     if request.content_type != "application/json":
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
-    text = await read_body(request)
-    if len(text) > MAX_BODY_BYTES:
+    body = await read_body(request)
+    if len(body) > MAX_BODY_BYTES:
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
     try:
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(body.decode(), object_pairs_hook=_unique, parse_constant=_no_constant)
     except json.JSONDecodeError as exc:
         raise InvalidRequest(f"The body is not valid JSON: {exc}.") from exc
     except RecursionError:

@@ -49,7 +49,7 @@ def application(path: Path, *, has_admin_key: bool = True) -> web.Application:
             app[keys.CONFIG_STORE] = store
             yield
 
-    app = web.Application(middlewares=[errors])
+    app = web.Application(middlewares=[errors], client_max_size=8 << 20)
     app[keys.SETTINGS] = Settings(
         server=ServerSettings(
             admin_key=SecretStr(SECRET) if has_admin_key else None, client_keys=(SecretStr(SECRET),)
@@ -309,13 +309,14 @@ async def test_what_a_web_page_can_send_unasked_is_415(
         (b"", "not valid JSON"),
         (b"{", "not valid JSON"),
         (b"\xff", "not valid JSON"),
+        ("{}".encode("utf-16"), "not valid JSON"),
         (b'{"a": NaN}', "NaN is not JSON"),
         (b'{"name": "x", "name": "y"}', "name stands twice"),
         (b'{"\\ud800": 1, "\\ud800": 2}', "stands twice"),
         (b'{"n": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b"[" * 100_000, "nested too deeply"),
     ],
-    ids=["empty", "cut", "no text", "nan", "twice", "surrogate", "number", "deep"],
+    ids=["empty", "cut", "no text", "utf-16", "nan", "twice", "surrogate", "number", "deep"],
 )
 async def test_a_body_that_is_no_sound_json_is_400(client: Client, body: bytes, words: str) -> None:
     async with client.post("/config/category", data=body, headers=JSON) as response:
