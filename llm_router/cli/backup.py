@@ -1,0 +1,81 @@
+"""Copy the database to a file, whole and consistent, also while a server writes it.
+
+To restore, stop the server and put the copy where the database was. What a server has journaled in
+the last tenth of a second is not in it yet.
+"""
+
+import argparse
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from llm_router import platform
+from llm_router.cli import load, settings_options, write_json
+from llm_router.errors import StorageError
+from llm_router.storage.migrate import connect_readonly
+from llm_router.storage.trouble import explain, explain_os
+
+_PAGES_PER_STEP = 2048
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="the copy; must not exist yet")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    settings_options(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    path, target = load(args).settings.ledger.path, args.file
+    if not path.exists():
+        raise StorageError(f"database {path} does not exist; there is nothing to back up")
+    size = backup(path, target)
+    if args.json:
+        write_json({"database": str(path), "file": str(target), "bytes": size})
+    else:
+        sys.stdout.write(f"{path} is backed up as {target} ({size:,} bytes)\n")
+    return 0
+
+
+def backup(path: Path, target: Path) -> int:
+    """Copy the database to a new file and return its size; on failure leave no file behind."""
+    try:
+        os.close(platform.open_private(target, os.O_RDWR | os.O_CREAT | os.O_EXCL))
+    except FileExistsError as exc:
+        raise StorageError(f"{target} exists already and is not overwritten") from exc
+    except OSError as exc:
+        raise explain_os(target, exc) from exc
+    try:
+        _copy(path, target)
+    except BaseException:
+        target.unlink()
+        raise
+    return target.stat().st_size
+
+
+def _copy(path: Path, target: Path) -> None:
+    console = Console(stderr=True)
+    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
+    try:
+        with (
+            progress,
+            closing(connect_readonly(path)) as source,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            task = progress.add_task("copying")
+            # One transaction over all steps: otherwise every commit meanwhile starts it anew.
+            source.execute("BEGIN")
+            source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+            source.backup(
+                copy,
+                pages=_PAGES_PER_STEP,
+                progress=lambda _, remaining, total: progress.update(
+                    task, completed=total - remaining, total=total
+                ),
+            )
+    except sqlite3.Error as exc:
+        raise explain(path, exc) from exc
