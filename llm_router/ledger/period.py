@@ -11,8 +11,8 @@ MOMENTS = (
     "or how long ago: 90s, 15m, 24h, 7d, 4w"
 )
 
-_AGO = re.compile(r"(\d{1,9})([smhdw])")
-_UNIX = re.compile(r"\d{1,12}(?:\.\d{1,9})?")
+_AGO = re.compile(r"([0-9]{1,9})([smhdw])")
+_UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 _BEGINNING = "0000-01-01T00:00:00.000Z"

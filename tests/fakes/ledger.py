@@ -19,6 +19,7 @@ REQUEST: dict[str, Any] = {
     "served_model": GLM,
     "is_stream": 1,
     "client_key": "laptop",
+    "session": None,
     "attempts": 1,
     "outcome": "completed",
     "http_status": 200,
