@@ -320,6 +320,23 @@ async def test_what_a_dead_process_left_open_is_lost_and_its_cost_asked_for(
     assert await rows(database, "SELECT * FROM journal_offsets") == []
 
 
+async def test_what_a_process_said_with_its_last_breath_is_heard(
+    database: Database, ledger: LedgerSettings, ingestor: Ingestor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended its call and died between our last look at its journal and at its lock."""
+    path = dead_segment(ledger.journals, framed(request_started(), attempt_started()))
+    held = segments.held
+
+    def late(folder: Path, found: list[Segment]) -> Any:
+        with path.open("ab") as file:
+            file.write(framed(attempt_finished(), request_finished()))
+        return held(folder, found)
+
+    monkeypatch.setattr(segments, "held", late)
+    await ingestor.recover()
+    assert await rows(database, "SELECT outcome FROM requests") == [("completed",)]
+
+
 async def test_a_living_process_is_not_buried(
     database: Database, ledger: LedgerSettings, journal: Journal, ingestor: Ingestor
 ) -> None:
