@@ -3,6 +3,7 @@
 `cleanup_ctx` closes in reverse, so whatever stands below may use what stands above.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,6 +25,7 @@ from llm_router.storage.config import ConfigStore
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.models import ModelStorage
 from llm_router.storage.retention import run_retention
+from llm_router.storage.rollup import run_rollup
 from llm_router.storage.sqlite import open_database
 from llm_router.tasks import spawn
 from llm_router.upstream.client import UpstreamClient, open_session
@@ -155,7 +157,7 @@ async def _classifier(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _costs(app: web.Application) -> AsyncIterator[None]:
-    """Ask for costs that are missing, and prune what is too old to be kept raw."""
+    """Ask for costs that are missing, sum up past hours, prune what is too old to be kept raw."""
     database, clock, upstream = app[keys.DATABASE], app[keys.CLOCK], app[keys.UPSTREAM]
 
     async def fetch(generation_id: str) -> tuple[int, Any]:
@@ -163,11 +165,13 @@ async def _costs(app: web.Application) -> AsyncIterator[None]:
             "generation", {"id": generation_id}, timeout_s=GENERATION_TIMEOUT_S
         )
 
-    tasks = [
+    tasks: list[asyncio.Task[Any]] = [
         spawn(Reconciler(SqliteLedger(database), fetch, clock).run(), name="reconcile"),
+        spawn(run_rollup(database, clock), name="rollup"),
     ]
     if days := app[keys.SETTINGS].ledger.retention_days:
         tasks.append(spawn(run_retention(database, days, clock), name="retention"))
     yield
     for task in tasks:
         task.cancel()
+    await asyncio.wait(tasks)

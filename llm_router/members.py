@@ -7,7 +7,6 @@ that came, and a member can be exchanged without touching its neighbours.
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,8 +35,7 @@ class DuplicateMember(ValueError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True, gc=False):
     """Offsets into the object's bytes (its name's opening quote, its value, the value's end)."""
 
     name_at: int

@@ -14,7 +14,7 @@ CostSource = Literal["provider", "reconciled", "computed", "estimated", "unknown
 Kind = Literal["chat", "classifier"]
 
 
-class Usage(Struct, frozen=True, array_like=True):
+class Usage(Struct, frozen=True, array_like=True, gc=False):
     """Token counts as the provider sent them; `cached` and `reasoning` lie inside the other two."""
 
     prompt_tokens: int | None = None
@@ -23,7 +23,7 @@ class Usage(Struct, frozen=True, array_like=True):
     reasoning_tokens: int | None = None
 
 
-class Cost(Struct, frozen=True, array_like=True):
+class Cost(Struct, frozen=True, array_like=True, gc=False):
     """`nanousd` is None exactly when `source` is "unknown"."""
 
     nanousd: int | None
@@ -35,7 +35,7 @@ REFUSED_COST = Cost(0, "computed")  # refused with an error status before any ev
 NO_USAGE = Usage()
 
 
-class RequestStarted(Struct, frozen=True, array_like=True, tag="rs"):
+class RequestStarted(Struct, frozen=True, array_like=True, gc=False, tag="rs"):
     id: str
     at: float
     requested_model: str | None
@@ -44,7 +44,7 @@ class RequestStarted(Struct, frozen=True, array_like=True, tag="rs"):
     session: str | None
 
 
-class RequestDecided(Struct, frozen=True, array_like=True, tag="rd"):
+class RequestDecided(Struct, frozen=True, array_like=True, gc=False, tag="rd"):
     id: str
     category: str
     classifier: str
@@ -52,7 +52,7 @@ class RequestDecided(Struct, frozen=True, array_like=True, tag="rd"):
     classifier_ms: int
 
 
-class RequestFinished(Struct, frozen=True, array_like=True, tag="rf"):
+class RequestFinished(Struct, frozen=True, array_like=True, gc=False, tag="rf"):
     """`cost` is the sum over the attempts so far; usage is that of the attempt that served."""
 
     id: str
@@ -69,7 +69,7 @@ class RequestFinished(Struct, frozen=True, array_like=True, tag="rf"):
     overhead_ms: int | None
 
 
-class AttemptStarted(Struct, frozen=True, array_like=True, tag="as"):
+class AttemptStarted(Struct, frozen=True, array_like=True, gc=False, tag="as"):
     """Journaled before the call leaves. `model` is the full id that was asked for."""
 
     id: str
@@ -80,14 +80,14 @@ class AttemptStarted(Struct, frozen=True, array_like=True, tag="as"):
     at: float
 
 
-class AttemptAnswered(Struct, frozen=True, array_like=True, tag="aa"):
+class AttemptAnswered(Struct, frozen=True, array_like=True, gc=False, tag="aa"):
     """The provider named the generation, so its cost can be asked for whatever happens next."""
 
     id: str
     generation_id: str
 
 
-class AttemptFinished(Struct, frozen=True, array_like=True, tag="af"):
+class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
     id: str
     at: float
     outcome: Outcome
@@ -103,7 +103,7 @@ class AttemptFinished(Struct, frozen=True, array_like=True, tag="af"):
     note: str | None = None
 
 
-class BreakerChanged(Struct, frozen=True, array_like=True, tag="bc"):
+class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     """The whole state of one breaker or gate after a change; a transition when the state moved.
 
     `subject` is a full model id or `gate:account`, `gate:transport`, `gate:rate`.

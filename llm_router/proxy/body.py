@@ -6,7 +6,6 @@ must be replayed unmodified.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ T = TypeVar("T")
 # English prose has about four bytes a token, code and JSON fewer. A candidate is left out for its
 # context only when even this low estimate does not fit; upstream decides the rest.
 BYTES_PER_TOKEN = 6
+_SURELY_FITS = 256 * 1024
 
 
 class _Format(msgspec.Struct):
@@ -34,8 +34,7 @@ _boolean = msgspec.json.Decoder(bool | None)
 _count = msgspec.json.Decoder(int | None)
 
 
-@dataclass(frozen=True, slots=True)
-class ChatBody:
+class ChatBody(msgspec.Struct, frozen=True):
     """`model` is what the client asked for; `choices` is how many answers a whole one has."""
 
     raw: bytes
@@ -105,15 +104,17 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
 
 def _needs(found: Mapping[str, Member], has_tools: bool, fmt: _Format | None) -> Needs:
     messages = found["messages"].value
-    has_media = b'"image_url"' in messages or b'"input_image"' in messages
-    inline = has_media or b'"input_audio"' in messages or b'"file_data"' in messages
-    text_bytes = 0 if inline else len(messages)  # data URLs are no text
+    has_images = b'"image_url"' in messages
+    text_bytes = len(messages)
+    # Searching costs as much as parsing, so only a long body is searched for what is no text.
+    if text_bytes > _SURELY_FITS and (has_images or b";base64," in messages):
+        text_bytes = 0
     limits = [_max_tokens(found, key) for key in ("max_completion_tokens", "max_tokens")]
     return Needs(
         prompt_tokens=text_bytes // BYTES_PER_TOKEN,
         max_tokens=next((limit for limit in limits if limit is not None), None),
         tools=has_tools,
-        images=has_media,
+        images=has_images,
         structured_output=fmt is not None and fmt.type == "json_schema",
     )
 

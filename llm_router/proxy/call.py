@@ -5,9 +5,9 @@ is left, so no permit stays out and no row stays open while the process lives.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from aiohttp import web
+from msgspec import Struct
 
 from llm_router.clock import Clock
 from llm_router.errors import UpstreamError
@@ -28,8 +28,7 @@ from llm_router.upstream.headers import for_client
 _ERROR_BODY_LIMIT = 256 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What a request's attempts have in common; `catalog` is the request's own snapshot.
 
     `headers` are the client's that go upstream.

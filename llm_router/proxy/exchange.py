@@ -8,7 +8,8 @@ import itertools
 import random
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from llm_router.classify.base import Decision
 from llm_router.clock import Clock
@@ -39,8 +40,7 @@ def new_request_id() -> str:
     return f"req_{time.time_ns() // 1_000_000:012x}{next(_counter) & 0xFFFFFFFF:08x}"
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True, gc=False):
     """What an answer said about itself. `cost` is None when it did not say."""
 
     usage: Usage = NO_USAGE
@@ -53,8 +53,7 @@ class Facts:
 NO_FACTS = Facts()
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(Struct, gc=False):
     """One call in flight. Times are seconds on the monotonic clock."""
 
     id: str

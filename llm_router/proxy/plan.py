@@ -1,6 +1,6 @@
 """What will be done with a request: the decision, and the chain that follows from it."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from llm_router.classify.base import CallBook, Classifier, Decision
 from llm_router.classify.text import peel
@@ -14,8 +14,7 @@ from llm_router.settings import Settings
 TOOLS = "tools"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     decision: Decision
     chain: tuple[Candidate, ...]
 

@@ -5,7 +5,6 @@ that an error or an explanation can say which rule removed which.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from msgspec import Struct
 
@@ -19,8 +18,7 @@ GONE = "gone: not in OpenRouter's model list"
 _STRUCTURED = frozenset({"structured_outputs", "response_format"})
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(Struct, frozen=True, gc=False):
     """What a request asks of a model. `prompt_tokens` is a low estimate."""
 
     prompt_tokens: int
@@ -30,7 +28,7 @@ class Needs:
     structured_output: bool = False
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """`name` is what the configuration or the client says, `model` the full id."""
 
     name: str
