@@ -1,6 +1,8 @@
 -- The ledger: what was asked, what was sent upstream, and what it cost.
 -- Times are UTC text (2026-01-31T12:00:00.123Z), durations integer milliseconds, money integer
 -- nano-USD (1 USD = 1,000,000,000). `outcome` is NULL while in flight; an unknown cost is NULL, never 0.
+-- The longer CHECKs are spelt out: SQLite builds the list of an IN anew for every row it checks, which
+-- would be half of what a row costs.
 
 CREATE TABLE requests (
     id                     TEXT PRIMARY KEY,
@@ -16,7 +18,8 @@ CREATE TABLE requests (
     client_key             TEXT,
     session                TEXT,
     attempts               INTEGER NOT NULL DEFAULT 0,
-    outcome                TEXT CHECK (outcome IN ('completed', 'failed', 'truncated', 'abandoned', 'lost')),
+    outcome                TEXT CHECK (outcome = 'completed' OR outcome = 'failed' OR outcome = 'truncated'
+                                       OR outcome = 'abandoned' OR outcome = 'lost'),
     http_status            INTEGER,
     error_class            TEXT,
     prompt_tokens          INTEGER CHECK (prompt_tokens >= 0),
@@ -24,7 +27,8 @@ CREATE TABLE requests (
     cached_tokens          INTEGER CHECK (cached_tokens >= 0),
     reasoning_tokens       INTEGER CHECK (reasoning_tokens >= 0),
     cost_nanousd           INTEGER CHECK (cost_nanousd >= 0),
-    cost_source            TEXT CHECK (cost_source IN ('provider', 'reconciled', 'computed', 'estimated', 'unknown')),
+    cost_source            TEXT CHECK (cost_source = 'provider' OR cost_source = 'reconciled' OR cost_source = 'computed'
+                                       OR cost_source = 'estimated' OR cost_source = 'unknown'),
     time_to_first_chunk_ms INTEGER,
     total_ms               INTEGER,
     overhead_ms            INTEGER,
@@ -47,7 +51,8 @@ CREATE TABLE attempts (
     finished_at            TEXT,
     time_to_first_chunk_ms INTEGER,
     total_ms               INTEGER,
-    outcome                TEXT CHECK (outcome IN ('completed', 'failed', 'truncated', 'abandoned', 'lost')),
+    outcome                TEXT CHECK (outcome = 'completed' OR outcome = 'failed' OR outcome = 'truncated'
+                                       OR outcome = 'abandoned' OR outcome = 'lost'),
     http_status            INTEGER,
     error_class            TEXT,
     note                   TEXT,
@@ -56,7 +61,8 @@ CREATE TABLE attempts (
     cached_tokens          INTEGER CHECK (cached_tokens >= 0),
     reasoning_tokens       INTEGER CHECK (reasoning_tokens >= 0),
     cost_nanousd           INTEGER CHECK (cost_nanousd >= 0),
-    cost_source            TEXT CHECK (cost_source IN ('provider', 'reconciled', 'computed', 'estimated', 'unknown')),
+    cost_source            TEXT CHECK (cost_source = 'provider' OR cost_source = 'reconciled' OR cost_source = 'computed'
+                                       OR cost_source = 'estimated' OR cost_source = 'unknown'),
     process                TEXT NOT NULL
 ) STRICT;
 
