@@ -56,4 +56,6 @@ def try_lock(file: IO[bytes] | int) -> bool:
 
 def open_private(path: Path, flags: int) -> int:
     """Open a file that only its owner may read: the ledger says who asked what, and when."""
-    return os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o600)
+    # Windows would otherwise write a carriage return into every frame that holds a line feed.
+    flags |= getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o600)

@@ -4,10 +4,10 @@ A request whose entries all lie in one batch becomes one row written once. Pure:
 no clock of its own.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import (
@@ -119,26 +119,21 @@ class Fold:
     def __init__(self, now: float) -> None:
         self.batch = Batch()
         self._now = now
+        self._folds: dict[type, Callable[[Any, str], None]] = {
+            RequestStarted: self._request_started,
+            RequestDecided: self._request_decided,
+            RequestFinished: self._request_finished,
+            AttemptStarted: self._attempt_started,
+            AttemptAnswered: self._attempt_answered,
+            AttemptFinished: self._attempt_finished,
+            BreakerChanged: self._breaker_changed,
+        }
 
     def add(self, entries: Iterable[Entry], process: str) -> None:
         """Fold entries in the order they were appended; the later says the truth."""
+        folds = self._folds
         for entry in entries:
-            match entry:
-                case RequestStarted():
-                    self._request_started(entry, process)
-                case AttemptStarted():
-                    self._attempt_started(entry, process)
-                case RequestDecided():
-                    self._request_decided(entry, process)
-                case AttemptAnswered():
-                    row = self._attempt(entry.id, process, self._now)
-                    row.generation_id = entry.generation_id
-                case AttemptFinished():
-                    self._attempt_finished(entry, process)
-                case RequestFinished():
-                    self._request_finished(entry, process)
-                case BreakerChanged():
-                    self.batch.breakers.append(entry)
+            folds[type(entry)](entry, process)
 
     def _request_started(self, entry: RequestStarted, process: str) -> None:
         row = self._request(entry.id, process, entry.at)
@@ -191,6 +186,13 @@ class Fold:
         row.total_ms = entry.total_ms
         row.note = _later(entry.note, row.note)
         _spend(row, entry.usage, entry.cost)
+
+    def _attempt_answered(self, entry: AttemptAnswered, process: str) -> None:
+        row = self._attempt(entry.id, process, self._now)
+        row.generation_id = entry.generation_id
+
+    def _breaker_changed(self, entry: BreakerChanged, process: str) -> None:
+        self.batch.breakers.append(entry)
 
     def _request(self, id: str, process: str, at: float) -> RequestRow:
         row = self.batch.requests.get(id)
