@@ -48,6 +48,7 @@ def error(status: int, behaviour: Behaviour, model: str, provider: str) -> dict[
     if behaviour.platform:
         facts["message"] = behaviour.message or "Rate limit exceeded: free-models-per-min"
         metadata["headers"] = platform_headers()
+    if behaviour.platform or status == 401:  # OpenRouter itself speaks, no provider behind it
         del metadata["provider_name"]
     if behaviour.code != "none":
         facts["code"] = _code(behaviour.code, status)

@@ -1,5 +1,6 @@
 """The whole application, served as in production, on the scripted upstream."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,11 @@ from llm_router.routing.config import RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.serving import running
 from llm_router.settings import Settings
+from llm_router.web.server import Runner
 from tests.fakes.upstream import running_upstream
+
+UPSTREAM_KEY = "sk-or-canary-upstream"
+PATIENCE_S = 10.0  # how long a test waits for what must come; nothing is asserted about it
 
 
 @dataclass
@@ -24,15 +29,35 @@ class Router:
     """A running router, a client session on it, and what stands behind it."""
 
     url: str
-    app: web.Application
+    runner: Runner
     http: aiohttp.ClientSession
     settings: Settings
+
+    @property
+    def app(self) -> web.Application:
+        return self.runner.app
 
     def chat(self, text: str = "Hello there", **body: Any) -> Any:
         """POST a chat body; use as `async with router.chat(...) as response`."""
         headers = body.pop("headers", None)
         body = {"model": "router", "messages": [{"role": "user", "content": text}], **body}
         return self.http.post(f"{self.url}/v1/chat/completions", json=body, headers=headers)
+
+    async def get(self, path: str, **options: Any) -> Any:
+        """GET something that is answered with 200 and JSON."""
+        async with self.http.get(self.url + path, **options) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def breaker(self, model: str) -> dict[str, Any]:
+        """Return what GET /circuit-breaker says of a model, or of a gate by its name."""
+        shown = await self.get("/circuit-breaker")
+        everything = {each.get("model") or each["gate"]: each for each in self._each(shown)}
+        return everything[model]
+
+    @staticmethod
+    def _each(shown: dict[str, Any]) -> list[dict[str, Any]]:
+        return [*shown["breakers"], *shown["gates"]]
 
     async def rows(self, table: str = "requests") -> list[dict[str, Any]]:
         """Return a ledger table once everything appended so far is in it."""
@@ -45,9 +70,7 @@ class Router:
 
     async def until_settled(self, count: int = 1) -> list[dict[str, Any]]:
         """Return the requests once `count` of them have an outcome."""
-        import asyncio
-
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 rows = await self.rows()
                 if len([row for row in rows if row["outcome"]]) >= count:
@@ -63,7 +86,7 @@ def settings_for(upstream: str, ollama: str, path: Path, **sections: Any) -> Set
     tree: dict[str, Any] = {
         "server": {"port": 0},
         "classifier": {"mode": "keywords"},
-        "upstream": {"base_url": upstream, "api_key": "sk-or-canary-upstream"},
+        "upstream": {"base_url": upstream, "api_key": UPSTREAM_KEY},
         "ollama": {"base_url": ollama},
         "ledger": {"path": path / "router.db"},
     }
@@ -91,7 +114,7 @@ def start(upstream: DemoUpstream, tmp_path: Path) -> Start:
             running(settings, seed or default_config()) as (runner, address),
             aiohttp.ClientSession() as http,
         ):
-            yield Router(address, runner.app, http, settings)
+            yield Router(address, runner, http, settings)
 
     return started
 

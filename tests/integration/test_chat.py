@@ -153,9 +153,7 @@ async def test_a_named_model_is_called_alone_and_booked(
     )
 
 
-async def test_a_restart_keeps_rows_and_open_breakers(
-    start: Start, upstream: DemoUpstream
-) -> None:
+async def test_a_restart_keeps_rows_and_open_breakers(start: Start, upstream: DemoUpstream) -> None:
     upstream.fail("z-ai/glm-5", status=500)
     async with start(breaker={"failures": 1}) as router, router.chat(model="router/code"):
         pass
