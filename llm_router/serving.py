@@ -7,6 +7,7 @@ wire, streams run to their end, what is left after `drain_s` is ended honestly.
 import asyncio
 import gc
 import logging
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -94,7 +95,9 @@ async def _bind(runner: Runner, settings: Settings) -> str:
     try:
         await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
     except OSError as exc:
-        reason = exc.strerror or str(exc)
+        # asyncio wraps what the system says in the address, which stands here already.
+        number = exc.errno or 0
+        reason = os.strerror(number) if number > 0 else exc.strerror or str(exc)
         raise RouterError(
             f"cannot listen on {host}:{port}: {reason}. "
             "Stop what uses it, or choose another with ROUTER_PORT."

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from llm_router import serving
+from llm_router.cli.demo_ledger import own_ledger
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.demo.upstream import serve as serve_upstream
 from llm_router.logs import set_up_logging
@@ -22,7 +23,6 @@ from llm_router.settings_load import load as load_settings
 
 _TAKEN = ("ROUTER_HOST", "ROUTER_PORT", "ROUTER_DB")
 _CHUNK_GAP_MS = 30  # a stream that a person can see streaming
-_MARK = "demo"  # in the journal folder: this ledger is ours to write into again
 
 _TOUR = """\
 llm-router demo serves at {url}; everything it answers is made up and costs nothing.
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _serve(loaded: Loaded) -> None:
-    database = _own_database(loaded.settings.ledger.path)
+    database = own_ledger(loaded.settings.ledger.path)
     async with serve_upstream(DemoUpstream(gap_ms=_CHUNK_GAP_MS, keep=100)) as upstream:
         settings = _on(loaded.settings, upstream, database)
         await serving.serve(settings, loaded.seed, partial(_ready, database))
@@ -74,16 +74,6 @@ def _on(settings: Settings, upstream: DemoUpstream, database: Path) -> Settings:
             "ledger": settings.ledger.model_copy(update={"path": database}),
         }
     )
-
-
-def _own_database(path: Path) -> Path:
-    """Keep made-up numbers out of a real ledger: an existing database that is no demo's stays."""
-    journals = path.with_name(path.name + "-journals")
-    if path.exists() and not (journals / _MARK).exists():
-        return path.with_name("demo-" + path.name)
-    journals.mkdir(mode=0o700, exist_ok=True)
-    (journals / _MARK).touch()
-    return path
 
 
 def _ready(database: Path, url: str) -> None:

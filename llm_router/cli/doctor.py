@@ -99,7 +99,7 @@ def database(path: Path) -> dict[str, Any]:
     """Return what can be said of the database file without changing it."""
     facts: dict[str, Any] = {"path": str(path), "exists": path.exists()}
     server = running_server(path)
-    facts["written by"] = server or "nobody"
+    facts["written by"] = _writer(server)
     if not path.exists():
         return facts
     wal = path.with_name(path.name + "-wal")
@@ -116,6 +116,13 @@ def database(path: Path) -> dict[str, Any]:
             "configuration": _number(connection, "SELECT max(version) FROM config_versions"),
         }
     return facts
+
+
+def _writer(server: dict[str, Any] | None) -> str:
+    if server is None:
+        return "nobody"
+    where = f" at {server['url']}" if "url" in server else ""
+    return f"process {server.get('pid', '?')}{where}"
 
 
 def journal(settings: LedgerSettings) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 
 from llm_router import serving
 from llm_router.cli import load, settings_options
+from llm_router.cli.demo_ledger import set_aside
 from llm_router.logs import set_up_logging
 from llm_router.settings_load import check_start, require_api_key
 
@@ -21,6 +22,9 @@ def run(args: argparse.Namespace) -> int:
     loaded = load(args)
     check_start(loaded.settings)
     require_api_key(loaded.settings)
+    path = loaded.settings.ledger.path
+    if aside := set_aside(path):
+        sys.stdout.write(f"{path} was a demo's; it is {aside} now, and real books begin empty\n")
     set_up_logging(loaded.settings.log)
     serving.run(serving.serve(loaded.settings, loaded.seed, _ready))
     return 0
