@@ -177,7 +177,7 @@ def _decode(raw: bytes) -> dict[str, Any]:
 def _fault_in(answer: dict[str, Any]) -> FailureClass | None:
     """OpenRouter answers 200 with an error inside once work has begun."""
     if error := answer.get("error"):
-        return from_error_object(error, status=502).kind
+        return from_error_object(error, status=200).kind
     return None if answer.get("choices") else FailureClass.PROTOCOL
 
 

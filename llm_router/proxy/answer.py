@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import msgspec
-
 from llm_router.ledger.entry import Usage
-from llm_router.proxy.commit import choices_of, error_in, has_substance, printable
+from llm_router.proxy.chunk import choices_of, decode_object, error_in, has_substance, printable
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.failures import from_error_object
@@ -14,11 +12,8 @@ from llm_router.upstream.usage import parse_usage
 
 def read_answer(body: bytes) -> tuple[Facts, Failure | None]:
     """Judge the body of a 200: OpenRouter answers 200 with an error inside once work has begun."""
-    try:
-        answer = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
+    answer = decode_object(body)
+    if answer is None:
         message = "The provider answered with something that is not JSON."
         return NO_FACTS, Failure(FailureClass.PROTOCOL, message, 200)
     usage, cost = parse_usage(answer.get("usage"))
@@ -35,11 +30,11 @@ def read_answer(body: bytes) -> tuple[Facts, Failure | None]:
 def _failure(answer: dict[str, Any], usage: Usage) -> Failure | None:
     choices = choices_of(answer)
     if error := error_in(answer):
-        return from_error_object(error, status=502)
+        return from_error_object(error, status=200)
     if not choices:
         message = "The provider's answer has no choices."
         return Failure(FailureClass.PROTOCOL, message, 200)
-    reasons = {choice.get("finish_reason") for choice in choices}
+    reasons = [choice.get("finish_reason") for choice in choices]
     if "error" in reasons:
         message = "The provider finished with an error."
         return Failure(FailureClass.UPSTREAM_5XX, message, 200)

@@ -25,10 +25,6 @@ class Deadline:
         if at < self._armed_for:
             self._arm()
 
-    def has_passed(self) -> bool:
-        """True when this deadline, and no other, ended the block."""
-        return self._timeout.expired()
-
     async def __aenter__(self) -> "Deadline":
         await self._timeout.__aenter__()
         self._arm()

@@ -1,0 +1,53 @@
+"""A chunk of a stream, or a whole answer: what they have in common, read leniently."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+_SUBSTANCE = ("content", "reasoning", "reasoning_content", "reasoning_details", "tool_calls",
+              "function_call", "refusal", "images", "audio")  # fmt: skip
+
+
+def decode_object(data: bytes) -> dict[str, Any] | None:
+    """Return a JSON object; None for anything else."""
+    try:
+        value = msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        value = _decode_leniently(data)
+    return value if isinstance(value, dict) else None
+
+
+def _decode_leniently(data: bytes) -> object:
+    """Take half a surrogate pair: providers cut an emoji in two, and clients join the halves."""
+    try:
+        return json.loads(data.decode(), parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(constant)
+
+
+def choices_of(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
+    choices = chunk.get("choices")
+    return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
+
+
+def error_in(chunk: Mapping[str, Any]) -> object:
+    return chunk.get("error") or next(
+        (c["error"] for c in choices_of(chunk) if c.get("error")), None
+    )
+
+
+def has_substance(choice: Mapping[str, Any]) -> bool:
+    delta = choice.get("delta") or choice.get("message")
+    if isinstance(delta, dict) and any(delta.get(key) for key in _SUBSTANCE):
+        return True
+    return bool(choice.get("text"))
+
+
+def printable(value: object) -> str | None:
+    return value[:256] if isinstance(value, str) and value.isprintable() else None
