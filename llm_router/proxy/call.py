@@ -110,6 +110,8 @@ class Call:
     def failed(self, failure: Failure, *, was_refused: bool = False) -> Failure:
         """Book an attempt of which the client has seen nothing."""
         self.context.breakers.failed(self.permit, failure)
+        if self.response is not None:  # a generation may stand behind it, and be charged
+            self.attempt.generation_id = self.attempt.generation_id or self.response.generation_id
         facts = self.facts()
         cost = facts.cost or (REFUSED_COST if was_refused else UNKNOWN_COST)
         self.context.exchange.attempt_over(
@@ -169,6 +171,11 @@ def before_answer(exc: UpstreamError) -> Failure:
     """Say what a broken connection means while the client has seen nothing."""
     kind = FailureClass.PROTOCOL if exc.kind is FailureClass.RESET_MID else exc.kind
     return Failure(kind, exc.message)
+
+
+def is_refusal(failure: Failure) -> bool:
+    """True for an error of the provider, by the answer's status or by the one it holds inside."""
+    return failure.http_status is not None and failure.http_status != 200
 
 
 def was_never_sent(failure: Failure) -> bool:

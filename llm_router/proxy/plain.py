@@ -6,7 +6,7 @@ from aiohttp import web
 
 from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
-from llm_router.proxy.call import Call, before_answer
+from llm_router.proxy.call import Call, before_answer, is_refusal
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.failures import Failure, FailureClass
 
@@ -24,7 +24,7 @@ class PlainCall(Call):
             async with asyncio.timeout(self.context.settings.deadlines.total_s):
                 response = await self.open()
                 if failure := await self.refusal(response, "application/json"):
-                    return self.failed(failure, was_refused=True)
+                    return self.failed(failure, was_refused=is_refusal(failure))
                 self.context.breakers.answered(self.permit)
                 if not response.is_complete():
                     self.context.exchange.answered(self.attempt, response.generation_id)
@@ -39,7 +39,8 @@ class PlainCall(Call):
         self._facts, failure = read_answer(body)
         is_empty = failure is not None and failure.kind is FailureClass.EMPTY
         if failure is not None and not (is_empty and is_last):
-            return self.failed(failure, was_refused=not self._facts.usage.completion_tokens)
+            has_worked = bool(self._facts.usage.completion_tokens)
+            return self.failed(failure, was_refused=is_refusal(failure) and not has_worked)
         self.completed(self._facts, note="empty" if is_empty else None)
         return web.Response(
             body=body, headers=self.client_headers(), content_type="application/json"

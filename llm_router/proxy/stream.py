@@ -6,7 +6,7 @@ from typing import NoReturn
 from aiohttp import web
 
 from llm_router.errors import UpstreamError
-from llm_router.proxy.call import Call, Context, before_answer
+from llm_router.proxy.call import Call, Context, before_answer, is_refusal
 from llm_router.proxy.commit import CommitGate
 from llm_router.proxy.deadline import NEVER, Deadline
 from llm_router.proxy.exchange import Facts
@@ -40,7 +40,7 @@ class StreamCall(Call):
             async with Deadline(first_event) as deadline:
                 response = await self.open()
                 if failure := await self.refusal(response, "text/event-stream"):
-                    return self.failed(failure, was_refused=True)
+                    return self.failed(failure, was_refused=is_refusal(failure))
                 self.context.breakers.answered(self.permit)
                 self.context.exchange.answered(self.attempt, response.generation_id)
                 return await self._relay(response, deadline, is_last)
@@ -110,7 +110,7 @@ class StreamCall(Call):
             return answer
         if gate.is_committed:
             await self._break_off(failure, out)
-        return self.failed(failure, was_refused=gate.events <= 1)
+        return self.failed(failure, was_refused=gate.events <= 1 and is_refusal(failure))
 
     async def _break_off(self, failure: Failure, out: bytes) -> NoReturn:
         """Pass on what is whole, say what happened, and end so that nobody takes it for an end."""

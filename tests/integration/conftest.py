@@ -59,6 +59,15 @@ class Router:
     def _each(shown: dict[str, Any]) -> list[dict[str, Any]]:
         return [*shown["breakers"], *shown["gates"]]
 
+    async def until_listed(self) -> dict[str, Any]:
+        """Return what /health says of models once upstream's list is here."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                models: dict[str, Any] = (await self.get("/health"))["models"]
+                if models["listed"]:
+                    return models
+                await asyncio.sleep(0.01)
+
     async def rows(self, table: str = "requests") -> list[dict[str, Any]]:
         """Return a ledger table once everything appended so far is in it."""
         queries = {
