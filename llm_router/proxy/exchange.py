@@ -72,7 +72,7 @@ class Exchange:
         self.id = request_id
         self._journal = journal
         self._clock = clock
-        self._started = clock.monotonic()
+        self._started = self._read = clock.monotonic()
         self._pending: list[Entry] = []
         self._seq = 0
         self._costs: list[Cost] = []
@@ -89,8 +89,12 @@ class Exchange:
     def begin(
         self, requested: str | None, is_stream: bool, client_key: str | None, session: str | None
     ) -> None:
-        """Note what was asked; the row appears with the first call or the end."""
+        """Note what was asked; the row appears with the first call or the end.
+
+        The body has arrived by now: however long that took, it was nobody's decision.
+        """
         self.is_begun = True
+        self._read = self._clock.monotonic()
         at = self._clock.wall()
         self._pending.append(RequestStarted(self.id, at, requested, is_stream, client_key, session))
 
@@ -98,7 +102,11 @@ class Exchange:
         self.decision = decision
         self._pending.append(
             RequestDecided(
-                self.id, decision.category, decision.by, decision.confidence, self._elapsed_ms()
+                self.id,
+                decision.category,
+                decision.by,
+                decision.confidence,
+                _ms(self._clock.monotonic() - self._read),
             )
         )
 
@@ -171,7 +179,8 @@ class Exchange:
         if not self.is_begun:  # an explanation: its classifier calls are booked, itself is not
             self._flush()
             return
-        total_ms = self._elapsed_ms()
+        total_ms = _ms(self._clock.monotonic() - self._started)
+        others_ms = self._upstream_ms + _ms(self._read - self._started)
         self._pending.append(
             RequestFinished(
                 id=self.id,
@@ -187,7 +196,7 @@ class Exchange:
                 cost=total_cost(self._costs),
                 time_to_first_chunk_ms=self.first_chunk_ms,
                 total_ms=total_ms,
-                overhead_ms=max(0, total_ms - self._upstream_ms),
+                overhead_ms=max(0, total_ms - others_ms),
             )
         )
         self._flush()
@@ -202,9 +211,6 @@ class Exchange:
         if self.model is not None:
             headers["x-router-model"] = self.model
         return headers
-
-    def _elapsed_ms(self) -> int:
-        return _ms(self._clock.monotonic() - self._started)
 
     def _flush(self) -> None:
         if self._pending:
