@@ -107,7 +107,9 @@ def _needs(found: Mapping[str, Member], has_tools: bool, fmt: _Format | None) ->
     has_images = b'"image_url"' in messages
     text_bytes = len(messages)
     # Searching costs as much as parsing, so only a long body is searched for what is no text.
-    if text_bytes > _SURELY_FITS and (has_images or b";base64," in messages):
+    if text_bytes > _SURELY_FITS and (
+        has_images or b";base64," in messages or b'"input_audio"' in messages
+    ):
         text_bytes = 0
     limits = [_max_tokens(found, key) for key in ("max_completion_tokens", "max_tokens")]
     return Needs(
