@@ -14,7 +14,7 @@ from llm_router.proxy.verdict import in_band_error
 from llm_router.routing.breaker import Permit
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.tasks import launch
-from llm_router.upstream.client import UpstreamResponse
+from llm_router.upstream.connection import UpstreamResponse
 
 _LEFTOVER_LIMIT = 64 * 1024
 _LEFTOVER_S = 1.0
@@ -114,6 +114,8 @@ class StreamCall(Call):
 
     async def _break_off(self, failure: Failure, out: bytes) -> NoReturn:
         """Pass on what is whole, say what happened, and end so that nobody takes it for an end."""
+        if not self._is_begun:
+            self.context.exchange.first_chunk(self.attempt)
         self.broke_off(failure)
         if not self._is_begun:
             await self._begin()

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from llm_router import keys
 from llm_router.demo.upstream import DemoUpstream
+from llm_router.ledger import reconcile
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.serving import running
@@ -86,6 +87,15 @@ class Router:
                     return rows
                 await asyncio.sleep(0.01)
 
+    async def until_priced(self) -> dict[str, Any]:
+        """Return the one request once its cost is known."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                [row] = await self.until_settled()
+                if row["cost_nanousd"] is not None:
+                    return row
+                await asyncio.sleep(0.01)
+
 
 Start = Callable[..., AbstractAsyncContextManager[Router]]
 
@@ -132,3 +142,10 @@ def start(upstream: DemoUpstream, tmp_path: Path) -> Start:
 async def router(start: Start) -> AsyncIterator[Router]:
     async with start() as router:
         yield router
+
+
+@pytest.fixture
+def eager_reconciler(upstream: DemoUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have missing costs asked for at once, and known at once."""
+    monkeypatch.setattr(reconcile, "_POLL_S", 0.01)
+    upstream.generations.polls = 0
