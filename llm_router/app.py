@@ -11,6 +11,7 @@ from aiohttp import web
 
 from llm_router import keys, platform
 from llm_router.classify.build import build_classifier
+from llm_router.classify.ollama import open_session
 from llm_router.clock import Clock, SystemClock
 from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
@@ -28,8 +29,9 @@ from llm_router.storage.retention import run_retention
 from llm_router.storage.rollup import run_rollup
 from llm_router.storage.sqlite import open_database
 from llm_router.tasks import spawn
-from llm_router.upstream.client import UpstreamClient, open_session
+from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.models import ModelList
+from llm_router.upstream.pool import open_pool
 from llm_router.web import (
     breakers,
     chat,
@@ -126,8 +128,8 @@ async def _breakers(app: web.Application) -> AsyncIterator[None]:
 
 async def _upstream(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
-    async with open_session(settings.deadlines, settings.upstream.base_url) as session:
-        app[keys.UPSTREAM] = UpstreamClient(session, settings.upstream)
+    async with open_pool(settings.deadlines, settings.upstream.base_url) as pool:
+        app[keys.UPSTREAM] = UpstreamClient(pool, settings.upstream)
         yield
 
 
@@ -146,7 +148,7 @@ async def _catalog(app: web.Application) -> AsyncIterator[None]:
 
 async def _classifier(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
-    async with open_session(settings.deadlines, settings.ollama.base_url) as session:
+    async with open_session(settings.deadlines) as session:
         classifier = build_classifier(
             settings, app[keys.CLOCK], session, app[keys.UPSTREAM], app[keys.CATALOG]
         )

@@ -20,7 +20,8 @@ from llm_router.ledger.pricing import cost_of
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.failures import FailureClass
-from llm_router.upstream.client import UpstreamClient, UpstreamResponse
+from llm_router.upstream.client import UpstreamClient
+from llm_router.upstream.connection import UpstreamResponse
 from llm_router.upstream.failures import from_answer, from_error_object
 from llm_router.upstream.usage import parse_usage
 

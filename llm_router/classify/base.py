@@ -1,7 +1,8 @@
 """What a classifier is given and what it answers."""
 
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct
 
 from llm_router.errors import RouterError
 from llm_router.ledger.entry import Cost, Outcome, Usage
@@ -10,8 +11,7 @@ from llm_router.routing.config import RoutingConfig
 By = Literal["forced", "direct", "tools", "keywords", "local", "ollama", "api", "default"]
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True, gc=False):
     """What the human asked, peeled out of the messages. `text` may be empty (an image alone)."""
 
     text: str
@@ -21,8 +21,7 @@ class Prompt:
     chore: str = ""  # a client's own small task (a title, tags), in words; not the human's
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True, gc=False):
     """`rule` says in words what decided; `runners_up` are other categories and their scores."""
 
     category: str

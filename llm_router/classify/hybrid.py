@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
+
+from msgspec.structs import replace
 
 from llm_router.classify.base import CallBook, Decision, Prompt, Step, StepFault
 from llm_router.classify.guard import Guard

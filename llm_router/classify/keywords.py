@@ -7,32 +7,35 @@ chosen by, it is right on 85 % (macro-F1 0.85), and its confidence means about w
 category of their own decides at once.
 """
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from llm_router.classify.base import Decision, Prompt
-from llm_router.classify.structure import SIGNS
+from llm_router.classify.evidence import Evidence, rule_of
 from llm_router.classify.text import clip
 from llm_router.classify.vocabulary import Entry, Hits, Vocabulary, inflections, tokens
 from llm_router.classify.words import GROUPS
 from llm_router.routing.config import FALLBACK, RoutingConfig
 
-# A second and a third word of the same group add less and less, further ones nothing.
-_COUNTED = (0.0, 1.0, 1.5, 1.75)
 _HEAD_START = {FALLBACK: 0.3}
 _CONFIGURED_WEIGHT = 2.0  # a keyword that a user added to a built-in category
 _FOLLOW_UP_WORDS = 8
 _CONTEXT_SHARE = 0.5
-_SHOWN = 4
+
+_WEIGHTS = [(group.category, group.weight) for group in GROUPS]
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
-    """What one configuration makes of the tables; `owners` are the categories of `keywords`."""
+class _Compiled(Struct, frozen=True):
+    """What one configuration makes of the tables.
+
+    `start` holds its built-in categories and what they begin with, `owners` those that have
+    `keywords` of a user's.
+    """
 
     config: RoutingConfig
-    builtin: tuple[str, ...]
+    fallback: str
+    start: dict[str, float]
     owners: tuple[str, ...]
     keywords: Vocabulary
     has_unseen: bool
@@ -61,51 +64,44 @@ class Keywords:
         compiled = self._compiled
         if compiled is None or compiled.config is not config:
             compiled = self._compiled = _compile(config)
-        fallback = fallback_of(config)
         if prompt.chore:
-            return Decision(fallback, "keywords", 1.0, prompt.chore)
+            return Decision(compiled.fallback, "keywords", 1.0, prompt.chore)
         text = clip(prompt.text)
-        if not text.strip():
-            return Decision(fallback, "default", None, "no text")
-        words = tokens(text)
-        wanted = compiled.keywords.hits(text, words) if compiled.owners else {}
-        if own := _own_category(compiled, wanted):
+        if not text or text.isspace():
+            return Decision(compiled.fallback, "default", None, "no text")
+        lower = text.lower()
+        words = tokens(lower)
+        wanted = compiled.keywords.hits(lower, words) if compiled.owners else {}
+        if wanted and (own := _own_category(compiled, wanted)):
             return own
-        if not compiled.builtin:
-            return Decision(fallback, "default", None, "no keyword matched")
-        return self._weigh(prompt, compiled, text, words, wanted)
+        if not compiled.start:
+            return Decision(compiled.fallback, "default", None, "no keyword matched")
+        evidence = Evidence(compiled.start)
+        self._weigh(lower, words, evidence)
+        for number, found in wanted.items():
+            evidence.add(compiled.owners[number], _CONFIGURED_WEIGHT, found)
+        evidence.add_form(text, lower, words)
+        if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
+            earlier = prompt.context.lower()
+            self._weigh(earlier, tokens(earlier), evidence, _CONTEXT_SHARE)
+        return evidence.decision(compiled.fallback)
 
     def sees_all(self, config: RoutingConfig) -> bool:
         """Whether every category has keywords, so that a confident answer leaves none out."""
         compiled = self._compiled
         return compiled is not None and compiled.config is config and not compiled.has_unseen
 
-    def _weigh(
-        self, prompt: Prompt, compiled: _Compiled, text: str, words: list[str], wanted: Hits
-    ) -> Decision:
-        scores = {name: _HEAD_START.get(name, 0.0) for name in compiled.builtin}
-        reasons: dict[str, list[str]] = {name: [] for name in compiled.builtin}
-        for number, found in self._words.hits(text, words).items():
-            _add(scores, reasons, GROUPS[number].category, GROUPS[number].weight, found)
-        for number, found in wanted.items():
-            _add(scores, reasons, compiled.owners[number], _CONFIGURED_WEIGHT, found)
-        for sign in SIGNS:
-            if sign.category in scores and sign.holds(text, words):
-                scores[sign.category] += sign.weight
-                reasons[sign.category].append(f"form: {sign.name}")
-        if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
-            earlier = self._words.hits(prompt.context, tokens(prompt.context))
-            for number, found in earlier.items():
-                group = GROUPS[number]
-                _add(scores, reasons, group.category, group.weight * _CONTEXT_SHARE, found)
-        return _decide(scores, reasons, compiled)
+    def _weigh(self, lower: str, words: list[str], evidence: Evidence, share: float = 1.0) -> None:
+        for number, found in self._words.hits(lower, words).items():
+            category, weight = _WEIGHTS[number]
+            evidence.add(category, weight * share, found)
 
 
 def _entries(where: str) -> Iterable[Entry]:
     for number, group in enumerate(GROUPS):
         if group.where == where:
             for entry in group.words.split(","):
-                yield entry, number
+                yield entry.strip(), number
 
 
 def _compile(config: RoutingConfig) -> _Compiled:
@@ -114,13 +110,14 @@ def _compile(config: RoutingConfig) -> _Compiled:
     entries: list[Entry] = []
     for number, name in enumerate(owners):
         for keyword in config.categories[name].keywords:
-            words = tokens(keyword)
-            forms = map(" ".join, inflections(words)) if words else (keyword,)
+            words = tokens(keyword.lower())
+            forms = map(" ".join, inflections(words)) if words else (keyword.strip(),)
             entries += ((form, number) for form in forms)
     known = {group.category for group in GROUPS}
     return _Compiled(
         config,
-        tuple(name for name in labels if name in known),
+        fallback_of(config),
+        {name: _HEAD_START.get(name, 0.0) for name in labels if name in known},
         owners,
         Vocabulary(entries),
         any(name not in known and name not in owners for name in labels),
@@ -132,46 +129,12 @@ def _own_category(compiled: _Compiled, wanted: Hits) -> Decision | None:
     found = {
         compiled.owners[number]: sorted(set(words), key=len, reverse=True)
         for number, words in wanted.items()
-        if compiled.owners[number] not in compiled.builtin
+        if compiled.owners[number] not in compiled.start
     }
     if not found:
         return None
     ranked = sorted(found, key=lambda name: (-len(found[name]), -len("".join(found[name]))))
     confidence = 1 - 0.1 * 0.5 ** (len(found[ranked[0]]) - 1)
     others = tuple((name, round(1 - confidence, 3)) for name in ranked[1:])
-    return Decision(ranked[0], "keywords", confidence, _words(found[ranked[0]]), others)
-
-
-def _add(
-    scores: dict[str, float],
-    reasons: dict[str, list[str]],
-    category: str,
-    weight: float,
-    found: list[str],
-) -> None:
-    if category in scores:
-        distinct = set(found) if len(found) > 1 else found
-        scores[category] += weight * _COUNTED[min(len(distinct), 3)]
-        reasons[category] += found[:_SHOWN]
-
-
-def _decide(
-    scores: dict[str, float], reasons: dict[str, list[str]], compiled: _Compiled
-) -> Decision:
-    if not any(reasons.values()):
-        confidence = 1 / len(scores)
-        fallback = fallback_of(compiled.config)
-        return Decision(fallback, "default", confidence, "no keyword matched")
-    best = max(scores.values())
-    odds = {name: math.exp(score - best) for name, score in scores.items()}
-    total = sum(odds.values())
-    (category, odd), *others = sorted(odds.items(), key=lambda item: -item[1])
-    runners_up = tuple((name, round(other / total, 3)) for name, other in others)
-    rule = _words(reasons[category]) if reasons[category] else "nothing speaks for another"
-    return Decision(category, "keywords", round(odd / total, 3), rule, runners_up)
-
-
-def _words(found: list[str]) -> str:
-    shown = list(dict.fromkeys(found))[:_SHOWN]
-    quoted = [word if word.startswith("form: ") else repr(word) for word in shown]
-    return "keywords: " + ", ".join(quoted)
+    rule = rule_of(found[ranked[0]])
+    return Decision(ranked[0], "keywords", confidence, rule, others)

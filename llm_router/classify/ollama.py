@@ -9,6 +9,8 @@ request's budget can cancel, has loaded it.
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -19,6 +21,7 @@ from llm_router.classify.base import By, CallBook, Decision, Prompt, StepFault
 from llm_router.classify.keywords import labels_of
 from llm_router.classify.labels import messages_for, read_label, schema_for
 from llm_router.routing.config import RoutingConfig
+from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn
 
 log = logging.getLogger(__name__)
@@ -198,3 +201,17 @@ class OllamaStep:
 def full_name(model: str) -> str:
     """Return the name with its tag, as Ollama lists it: `llama3.2` is `llama3.2:latest`."""
     return model if ":" in model.rpartition("/")[2] else f"{model}:latest"
+
+
+@asynccontextmanager
+async def open_session(deadlines: DeadlineSettings) -> AsyncIterator[aiohttp.ClientSession]:
+    """Open a session for Ollama, which is on this machine or near it: no proxy, no redirects.
+
+    No total timeout here: loading a model takes its time, and callers have deadlines of their own.
+    """
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, connect=deadlines.connect_s),
+    ) as session:
+        yield session

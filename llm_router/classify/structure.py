@@ -1,114 +1,168 @@
 """Signs in a prompt's form: code, formulas, answer options, length. No words of any language.
 
-The patterns hold no nested quantifier, and no repetition starts where another one of the same
-characters could, so each is linear in the clipped text.
+Most prompts show few of them, so a pattern is searched only in a text with characters that it
+needs, and begins with the rarest of them, looking back at what comes before: the search then
+leaps from one such character to the next. No pattern holds nested quantifiers, and no repetition
+starts where another one of the same characters could, so each is linear in the clipped text.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
-Tokens = Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    name: str
-    category: str
-    weight: float
-    holds: Callable[[str, Tokens], object]
+Sign = tuple[str, float]  # its name, and about how much it multiplies the odds, as a logarithm
+Search = Callable[[str], object]
 
 
-def _seen(pattern: str, *marks: str, flags: int = 0) -> Callable[[str, Tokens], object]:
-    """Search for a pattern; with `marks`, only in a text that contains one of them."""
-    search = re.compile(pattern, flags).search
-
-    def holds(text: str, tokens: Tokens) -> object:
-        return (not marks or any(mark in text for mark in marks)) and search(text)
-
-    return holds
+def _search(pattern: str, flags: int = 0) -> Search:
+    return re.compile(pattern, flags).search
 
 
-def _has_options(text: str, tokens: Tokens) -> object:
-    return _first_option(text) and _second_option(text)
-
-
-_first_option = re.compile(r"(?:^|\s)\(?[Aa][).] ?\S").search
-_second_option = re.compile(r"(?:^|\s)\(?[Bb][).] ?\S").search
-_numbers = re.compile(r"\d+").findall
-
-SIGNS: tuple[Sign, ...] = (
-    Sign("a code block", "code", 2.0, lambda text, tokens: "```" in text),
-    Sign("lines of code", "code", 1.5, _seen(r"[;{}] ?(?:\n|$)")),
-    Sign(
-        "a definition in code",
-        "code",
-        2.0,
-        _seen(
-            r"\bdef \w+ ?\(|\bfunction \w* ?\(|#include ?[<\"]|\bfrom [\w.]+ import\b"
-            r"|\bimport [\w.{*]+(?:;|\n| as | from )|\bpublic (?:static|class|void|int)\b"
-            r"|\bconsole\.log\(|\bprint(?:ln|f)?\(|\b(?:var|const|let) \w+ ?=|\breturn \w+;"
-            r"|=> ?[{(]|\bSELECT [\w*]|<\?php|^#!/",
-            *("def ", "function ", "#include", "import ", "public ", "console.", "print", "var "),
-            *("const ", "let ", "return ", "=>", "SELECT ", "<?php", "#!/"),
-            flags=re.MULTILINE,
-        ),
-    ),
-    Sign(
-        "calls in code",
-        "code",
-        1.5,
-        _seen(r"\((?<=\w\()\)|\.\w+\(|\[(?<=\w\[)\w+\]|->\w|::\w|--[a-z]+="),
-    ),
-    Sign("names in code", "code", 1.8, _seen(r"[a-z][A-Z][a-z]|[a-z]_[a-z]")),
-    Sign("markup", "code", 1.5, _seen(r"</?[a-zA-Z]\w*(?:>| [a-z-]+=|/>| />)")),
-    Sign(
-        "a file name",
-        "code",
-        1.5,
-        _seen(
-            r"[\w*]\.(?:py|js|ts|tsx|jsx|java|c|h|cpp|hpp|cs|go|rs|rb|php|html?|css|json|ya?ml|xml"
-            r"|toml|ini|sh|sql|ipynb|vue|kt|swift|exe|dll|jar|csv|txt|log|md)\b"
-        ),
-    ),
-    Sign(
-        "an error from a program",
-        "code",
-        1.8,
-        _seen(
-            r"Traceback \(most|Exception in thread|[a-z](?:Error|Exception)\b|error: |panicked at"
-            r"|core dumped|exit code \d",
-            *("Traceback", "Exception", "Error", "error: ", "panicked", "dumped", "exit code"),
-        ),
-    ),
-    Sign(
-        "a formula",
-        "reasoning",
-        1.5,
-        _seen(
-            r"\d ?[-+*/^=\u00d7\u00f7<>≤≥] ?\d|\b[a-z] ?[=<>+^] ?-?\d|\d[a-z] ?[-+=]"
-            r"|\b[a-z]\^\d|[∑∫√π∈≠≤≥]|\bf\(x\)|\$[^$\n]{1,80}\$"
-            r"|\\(?:frac|sqrt|sum|int|begin|cdot|overline)\b"
-        ),
-    ),
-    Sign("money or percent", "reasoning", 1.0, _seen(r"[$€£¥] ?\d|\d ?[$€£%]|\b(?:Rs|USD)\.? ?\d")),
-    Sign("two numbers", "reasoning", 1.0, lambda text, tokens: len(_numbers(text)) >= 2),
-    Sign("many numbers", "reasoning", 0.8, lambda text, tokens: len(_numbers(text)) >= 4),
-    Sign(
-        "answer options",
-        "reasoning",
-        2.0,
-        _has_options,
-    ),
-    Sign("a question", "reasoning", 0.6, lambda text, tokens: text.rstrip()[-1:] in "?\uff1f"),
-    Sign("a few words", "conversation", 1.0, lambda text, tokens: len(tokens) <= 4),
-    Sign("a short message", "conversation", 0.5, lambda text, tokens: len(tokens) <= 8),
-    Sign(
-        "an exclamation", "conversation", 1.0, lambda text, tokens: text.rstrip()[-1:] in "!\uff01"
-    ),
-    Sign("a plain sentence", "conversation", 0.5, lambda text, tokens: text.rstrip()[-1:] == "."),
-    Sign(
-        "an emoji", "conversation", 1.0, _seen("[\U0001f300-\U0001faff\u2600-\u27bf]|[:;]-?[)(DP]")
-    ),
-    Sign("more than 40 words", "reasoning", 0.2, lambda text, tokens: len(tokens) > 40),
+_line_end = _search(r"[;{}] ?(?:\n|$)")
+_call = _search(r"\((?<=\w\()\)|\.\w+\(|\[(?<=\w\[)\w+\]|->\w|::\w|--[a-z]+=")
+_camel_case = _search(r"[A-Z](?<=[a-z].)[a-z]")
+_snake_case = _search(r"_(?<=[a-z]_)[a-z]")
+_markup = _search(r"</?[a-zA-Z]\w*(?:>| [a-z-]+=|/>| />)")
+_file_name = _search(
+    r"\.(?<=[\w*]\.)(?:py|js|ts|tsx|jsx|java|c|h|cpp|hpp|cs|go|rs|rb|php|html?|css|json|ya?ml|xml"
+    r"|toml|ini|sh|sql|ipynb|vue|kt|swift|exe|dll|jar|csv|txt|log|md)\b"
 )
+_error = _search(
+    r"Traceback \(most|Exception in thread|Error(?<=[a-z]Error)\b|Exception(?<=[a-z]Exception)\b"
+    r"|error: |panicked at|core dumped|exit code \d"
+)
+_ERRORS = ("error", "exception", "traceback", "panicked", "dumped", "exit code")
+# What makes a word a definition in code. By the word, because few texts have any of them.
+_DEFINITIONS = {
+    word.lower(): _search(rf"{word}(?<=\b{word})(?:{rest})")
+    for word, rest in (
+        ("def", r" \w+ ?\("),
+        ("function", r" \w* ?\("),
+        ("include", r"(?<=#include) ?[<\"]"),
+        ("from", r" [\w.]+ import\b"),
+        ("import", r" [\w.{*]+(?:;|\n| as | from )"),
+        ("public", r" (?:static|class|void|int)\b"),
+        ("console", r"\.log\("),
+        ("print", r"\("),
+        ("println", r"\("),
+        ("printf", r"\("),
+        ("var", r" \w+ ?="),
+        ("const", r" \w+ ?="),
+        ("let", r" \w+ ?="),
+        ("return", r" \w+;"),
+        ("SELECT", r" [\w*]"),
+    )
+}
+_arrow = _search(r"=> ?[{(]")
+_shebang = _search(r"#!/(?<=^#!/)", re.MULTILINE)
+
+_DIGITS = bytes(code if 48 <= code < 58 else 32 for code in range(256))
+_numbers = re.compile(r"\d+").findall
+_operation = _search(
+    r"[-+*/^=\u00d7\u00f7<>≤≥](?:(?:(?<=\d.)|(?<=\d .)) ?\d"
+    r"|(?<=[=<>+^])(?:(?<=\b[a-z].)|(?<=\b[a-z] .)) ?-?\d"
+    r"|(?<=[-+=])(?:(?<=\d[a-z].)|(?<=\d[a-z] .)))"
+)
+_math_sign = _search("[∑∫√π∈≠≤≥]")
+_notation = _search(
+    r"\$[^$\n]{1,80}\$|\\(?:frac|sqrt|sum|int|begin|cdot|overline)\b|f\((?<=\bf\()x\)"
+)
+_amount = _search(
+    r"[$€£¥%RU](?:(?<=[$€£¥]) ?\d|(?<=[$€£%])(?:(?<=\d.)|(?<=\d .))"
+    r"|(?:(?<=\bR)s|(?<=\bU)SD)\.? ?\d)"
+)
+_option_a = _search(r"[).](?:(?<=(?<!\S)[Aa].)|(?<=(?<!\S)\([Aa].)) ?\S")
+_option_b = _search(r"[).](?:(?<=(?<!\S)[Bb].)|(?<=(?<!\S)\([Bb].)) ?\S")
+
+_emoji = _search("[\U0001f300-\U0001faff\u2600-\u27bf]")
+_smiley = _search("[:;]-?[)(DP]")
+
+
+def _code(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
+    if "```" in text:
+        yield "a code block", 2.0
+    if (";" in text or "{" in text or "}" in text) and _line_end(text):
+        yield "lines of code", 1.5
+    if _has_definition(text, tokens):
+        yield "a definition in code", 2.0
+    if _may_have_call(text) and _call(text):
+        yield "calls in code", 1.5
+    if _camel_case(text) or ("_" in text and _snake_case(text)):
+        yield "names in code", 1.8
+    if "<" in text and _markup(text):
+        yield "markup", 1.5
+    if "." in text and _file_name(text):
+        yield "a file name", 1.5
+    for mark in _ERRORS:
+        if mark in lower:
+            if _error(text):
+                yield "an error from a program", 1.8
+            break
+
+
+def _has_definition(text: str, tokens: Sequence[str]) -> object:
+    for word in _DEFINITIONS.keys() & tokens:
+        if _DEFINITIONS[word](text):
+            return True
+    return ("=>" in text and _arrow(text)) or "<?php" in text or ("#!/" in text and _shebang(text))
+
+
+def _may_have_call(text: str) -> bool:
+    return "(" in text or "[" in text or "->" in text or "::" in text or "--" in text
+
+
+def _reasoning(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
+    numbers = _count_numbers(text)
+    if _has_formula(text, numbers):
+        yield "a formula", 1.5
+    if numbers and _may_have_amount(text) and _amount(text):
+        yield "money or percent", 1.0
+    if numbers >= 2:
+        yield "two numbers", 1.0
+        if numbers >= 4:
+            yield "many numbers", 0.8
+    if ("b)" in lower or "b." in lower) and _option_b(text) and _option_a(text):
+        yield "answer options", 2.0
+    if text.rstrip().endswith(("?", "\uff1f")):
+        yield "a question", 0.6
+    if len(tokens) > 40:
+        yield "more than 40 words", 0.2
+
+
+def _count_numbers(text: str) -> int:
+    if text.isascii():
+        return len(text.encode().translate(_DIGITS).split())
+    return len(_numbers(text))
+
+
+def _has_formula(text: str, numbers: int) -> object:
+    return (
+        (numbers and _operation(text))
+        or (not text.isascii() and _math_sign(text))
+        or (("$" in text or "\\" in text or "f(x)" in text) and _notation(text))
+    )
+
+
+def _may_have_amount(text: str) -> bool:
+    return "$" in text or "%" in text or "Rs" in text or "USD" in text or not text.isascii()
+
+
+def _conversation(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
+    if len(tokens) <= 8:
+        if len(tokens) <= 4:
+            yield "a few words", 1.0
+        yield "a short message", 0.5
+    last = text.rstrip()[-1:]
+    if last in ("!", "\uff01"):
+        yield "an exclamation", 1.0
+    elif last == ".":
+        yield "a plain sentence", 0.5
+    if (not text.isascii() and _emoji(text)) or ((":" in text or ";" in text) and _smiley(text)):
+        yield "an emoji", 1.0
+
+
+# By category: the signs that a text, its lower case and its tokens show.
+SIGNS: dict[str, Callable[[str, str, Sequence[str]], Iterator[Sign]]] = {
+    "code": _code,
+    "reasoning": _reasoning,
+    "conversation": _conversation,
+}

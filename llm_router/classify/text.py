@@ -13,7 +13,7 @@ import msgspec
 
 from llm_router.classify.base import Prompt
 from llm_router.errors import InvalidRequest
-from llm_router.members import DuplicateMember, MalformedJson, Member, members
+from llm_router.members import DuplicateMember, MalformedJson, values
 
 HEAD_CHARS = 2800
 TAIL_CHARS = 1200
@@ -118,7 +118,7 @@ def _unwrap(text: str) -> str | None:
         if not text.strip():
             return None
     text = text.strip()
-    while match := _QUEUED.match(text) or _STAMP.match(text):
+    while text.startswith("[") and (match := _QUEUED.match(text) or _STAMP.match(text)):
         text = text[match.end() :].lstrip()
     body, mark, tail = text.rpartition(_RUNTIME)
     if mark and "\n" not in tail:
@@ -126,19 +126,18 @@ def _unwrap(text: str) -> str | None:
     return clip(text)
 
 
-def _fields(raw: bytes, where: str) -> Mapping[str, Member]:
+def _fields(raw: bytes, where: str) -> Mapping[str, msgspec.Raw]:
     """Return an object's fields, none for anything else."""
     try:
-        return members(raw)
+        return values(raw)
     except MalformedJson:
         return {}
     except DuplicateMember as exc:
         raise InvalidRequest(f"{where} is ambiguous: {exc}.", param=where) from None
 
 
-def _value(fields: Mapping[str, Member], key: str) -> bytes:
-    member = fields.get(key)
-    return b"" if member is None else member.value
+def _value(fields: Mapping[str, msgspec.Raw], key: str) -> bytes:
+    return bytes(fields[key]) if key in fields else b""
 
 
 def _text(encoded: bytes) -> str:

@@ -4,7 +4,8 @@ import time
 
 from llm_router.errors import UpstreamError
 from llm_router.settings import Settings, UpstreamSettings
-from llm_router.upstream.client import UpstreamClient, open_session
+from llm_router.upstream.client import UpstreamClient
+from llm_router.upstream.pool import open_pool
 
 _TIMEOUT_S = 10
 
@@ -27,8 +28,8 @@ async def ollama(settings: Settings) -> tuple[str, bool]:
 
 async def _asked(settings: Settings, place: UpstreamSettings, path: str) -> tuple[str, bool]:
     started = time.monotonic()
-    async with open_session(settings.deadlines, place.base_url) as session:
-        client = UpstreamClient(session, place)
+    async with open_pool(settings.deadlines, place.base_url) as pool:
+        client = UpstreamClient(pool, place)
         try:
             status, _ = await client.get_json(path, timeout_s=_TIMEOUT_S)
         except UpstreamError as exc:

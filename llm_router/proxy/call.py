@@ -21,7 +21,8 @@ from llm_router.routing.breaker import Breakers, Permit
 from llm_router.routing.catalog import Catalog
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import Settings
-from llm_router.upstream.client import UpstreamClient, UpstreamResponse
+from llm_router.upstream.client import UpstreamClient
+from llm_router.upstream.connection import UpstreamResponse
 from llm_router.upstream.failures import from_answer
 from llm_router.upstream.headers import for_client
 

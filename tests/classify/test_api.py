@@ -12,7 +12,8 @@ from llm_router.demo.upstream import DemoUpstream
 from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST
 from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.settings import DeadlineSettings, UpstreamSettings
-from llm_router.upstream.client import UpstreamClient, open_session
+from llm_router.upstream.client import UpstreamClient
+from llm_router.upstream.pool import open_pool
 from tests.classify.helpers import Book, FakeClock, config
 from tests.fakes.upstream import running_upstream
 
@@ -32,7 +33,7 @@ async def api(
 ) -> AsyncIterator[tuple[ApiStep, DemoUpstream]]:
     async with running_upstream(extra=[MODEL]) as demo:
         settings = UpstreamSettings(base_url=url or demo.url, api_key=SecretStr("sk-or-test"))
-        async with open_session(DeadlineSettings(), settings.base_url) as session:
+        async with open_pool(DeadlineSettings(), settings.base_url) as session:
             client = UpstreamClient(session, settings)
             yield ApiStep(client, catalog or CatalogHolder(), MODEL, FakeClock()), demo
 

@@ -15,7 +15,8 @@ from llm_router.settings import (
     Settings,
     UpstreamSettings,
 )
-from llm_router.upstream.client import UpstreamClient, open_session
+from llm_router.upstream.client import UpstreamClient
+from llm_router.upstream.pool import open_pool
 from tests.classify.helpers import Book, FakeClock, config, session, until
 from tests.fakes.upstream import running_upstream
 
@@ -32,7 +33,7 @@ async def decided(
         ollama=OllamaSettings(base_url=ollama_url or demo.ollama_url),
         upstream=UpstreamSettings(base_url=demo.url, api_key=SecretStr("sk-or-test")),
     )
-    async with session() as ollama, open_session(DeadlineSettings(), demo.url) as opened:
+    async with session() as ollama, open_pool(DeadlineSettings(), demo.url) as opened:
         upstream = UpstreamClient(opened, settings.upstream)
         classifier = build_classifier(settings, FakeClock(), ollama, upstream, CatalogHolder())
         await classifier.start()

@@ -12,8 +12,9 @@ from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.routing.failures import FailureClass
 from llm_router.settings import DeadlineSettings, UpstreamSettings
-from llm_router.upstream.client import UpstreamClient, open_session
+from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.models import ModelList
+from llm_router.upstream.pool import open_pool
 from tests.fakes.upstream import running_upstream
 
 HOUR = 3600.0
@@ -335,7 +336,7 @@ async def test_a_whole_list_comes_over_the_wire() -> None:
     holder, clock = CatalogHolder(), Clock()
     async with (
         running_upstream(gone=["openrouter/aurora-alpha"]) as demo,
-        open_session(DeadlineSettings(), demo.url) as session,
+        open_pool(DeadlineSettings(), demo.url) as session,
     ):
         client = UpstreamClient(session, UpstreamSettings(base_url=demo.url))
         models = ModelList(client, holder, Store(), config("z-ai/glm-5"), clock, refresh_s=HOUR)
@@ -352,7 +353,7 @@ async def test_an_upstream_that_is_not_there_is_asked_again_soon() -> None:
     holder, clock = CatalogHolder(), Clock()
     async with running_upstream() as demo:
         url = demo.url
-    async with open_session(DeadlineSettings(), url) as session:
+    async with open_pool(DeadlineSettings(), url) as session:
         client = UpstreamClient(session, UpstreamSettings(base_url=url))
         models = ModelList(client, holder, Store(), config("v/a"), clock, refresh_s=HOUR)
         assert not await models.refresh()

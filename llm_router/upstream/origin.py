@@ -1,0 +1,116 @@
+"""Getting a connection to the provider: names, addresses, TLS, and the environment's proxy."""
+
+import asyncio
+import base64
+import errno
+import socket
+import ssl
+import urllib.request
+from collections.abc import Callable
+from typing import TypeVar
+
+import aiohappyeyeballs
+from yarl import URL
+
+from llm_router.errors import UpstreamError
+from llm_router.routing.failures import FailureClass
+
+P = TypeVar("P", bound=asyncio.Protocol)
+
+_NEXT_ADDRESS_S = 0.25  # RFC 8305: how long one address may keep the next one waiting
+_PROXY_ANSWER_LIMIT = 16 * 1024
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+class Origin:
+    """Where `base_url` lives. Proxy settings and certificates are read once: both are slow.
+
+    HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE are honoured; TLS is always verified.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        url = URL(base_url)
+        self._host, self._port = url.host or "", url.port or 80
+        self._tls = _tls_context() if url.scheme == "https" else None
+        self._proxy = _proxy_for(url)
+        default = 443 if self._tls else 80
+        name = f"[{self._host}]" if ":" in self._host else self._host
+        self.authority = name if self._port == default else f"{name}:{self._port}"
+        # A proxy that cannot see into TLS gets a tunnel; for plain HTTP it wants the whole URL.
+        self.target_prefix = "" if self._tls or not self._proxy else f"http://{self.authority}"
+
+    async def connect(self, factory: Callable[[], P]) -> P:
+        """Return the protocol of a new connection. Raises UpstreamError in words for people."""
+        try:
+            return await self._connect(factory)
+        except socket.gaierror as exc:
+            message = "The provider's name cannot be resolved."
+            raise UpstreamError(FailureClass.TRANSPORT, message) from exc
+        except ssl.SSLError as exc:
+            message = "The provider's TLS certificate or protocol cannot be trusted."
+            raise UpstreamError(FailureClass.TRANSPORT, message) from exc
+        except OSError as exc:
+            if exc.errno in _OUT_OF_RESOURCES:
+                message = "This machine is out of sockets or memory."
+                raise UpstreamError(FailureClass.LOCAL, message) from exc
+            reason = exc.strerror or type(exc).__name__
+            message = f"The provider cannot be reached: {reason}."
+            raise UpstreamError(FailureClass.TRANSPORT, message) from exc
+
+    async def _connect(self, factory: Callable[[], P]) -> P:
+        loop = asyncio.get_running_loop()
+        if self._proxy is None:
+            sock = await _open_socket(self._host, self._port)
+        else:
+            sock = await _open_socket(self._proxy.host or "", self._proxy.port or 80)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if self._proxy is not None and self._tls is not None:
+                await self._open_tunnel(sock, self._proxy)
+        except BaseException:
+            sock.close()
+            raise
+        _, protocol = await loop.create_connection(
+            factory, sock=sock, ssl=self._tls, server_hostname=self._host if self._tls else None
+        )
+        return protocol
+
+    async def _open_tunnel(self, sock: socket.socket, proxy: URL) -> None:
+        loop = asyncio.get_running_loop()
+        target = f"{self._host}:{self._port}"
+        lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+        if proxy.user:
+            secret = f"{proxy.user}:{proxy.password or ''}".encode()
+            lines.append("Proxy-Authorization: Basic " + base64.b64encode(secret).decode())
+        await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("latin-1"))
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            received = await loop.sock_recv(sock, 4096)
+            answer += received
+            if not received or len(answer) > _PROXY_ANSWER_LIMIT:
+                raise ConnectionError("the proxy did not answer")
+        status = answer.split(b" ", 2)[1:2]
+        if status != [b"200"]:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "the proxy refused the connection")
+
+
+async def _open_socket(host: str, port: int) -> socket.socket:
+    """Connect to the first address that answers, trying the next ones beside it."""
+    loop = asyncio.get_running_loop()
+    infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return await aiohappyeyeballs.start_connection(
+        infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=loop
+    )
+
+
+def _tls_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _proxy_for(url: URL) -> URL | None:
+    if url.host is None or urllib.request.proxy_bypass(url.host):
+        return None
+    proxy = urllib.request.getproxies().get(url.scheme)
+    return URL(proxy) if proxy else None

@@ -1,0 +1,94 @@
+"""Connections to one origin, kept open between calls: TLS handshakes are most of a call's latency.
+
+There is no upper bound: every call is a client's request, and those are bounded by their sockets.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from llm_router.errors import UpstreamError
+from llm_router.routing.failures import FailureClass
+from llm_router.settings import DeadlineSettings
+from llm_router.upstream.connection import Connection, UpstreamResponse
+from llm_router.upstream.origin import Origin
+
+IDLE_S = 60.0
+
+
+class Pool:
+    """The most recently used connection goes first, so that spare ones can grow old and go."""
+
+    def __init__(self, origin: Origin, connect_s: float) -> None:
+        self.origin = origin
+        self._connect_s = connect_s
+        self._idle: deque[Connection] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_open = True
+
+    async def send(self, head: bytes, body: bytes = b"") -> UpstreamResponse:
+        """Send a whole request; returns at the response's headers. Raises UpstreamError.
+
+        A pooled connection that had silently died is replaced once: nothing of the answer had
+        come, and its like closes on idle connections all the time.
+        """
+        connection = self._take() or await self._connect()
+        try:
+            return await connection.request(head, body)
+        except UpstreamError as exc:
+            if exc.kind is not FailureClass.STALE_CONNECTION:
+                raise
+        fresh = await self._connect()
+        return await fresh.request(head, body)
+
+    async def close(self) -> None:
+        self._is_open = False
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        while self._idle:
+            self._idle.pop().abort()
+        await asyncio.sleep(0)  # transports close in the loop's next turn
+
+    def _take(self) -> Connection | None:
+        oldest = self._loop.time() - IDLE_S
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open and connection.idle_since > oldest:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> Connection:
+        try:
+            async with asyncio.timeout(self._connect_s):
+                return await self.origin.connect(lambda: Connection(self._keep))
+        except TimeoutError as exc:
+            message = f"No connection to the provider within {self._connect_s:g} s."
+            raise UpstreamError(FailureClass.CONNECT_TIMEOUT, message) from exc
+
+    def _keep(self, connection: Connection) -> None:
+        if not self._is_open:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(IDLE_S, self._sweep)
+
+    def _sweep(self) -> None:
+        oldest = self._loop.time() - IDLE_S
+        while self._idle and self._idle[0].idle_since <= oldest:
+            self._idle.popleft().abort()
+        self._sweeper = self._loop.call_later(IDLE_S, self._sweep) if self._idle else None
+
+
+@asynccontextmanager
+async def open_pool(deadlines: DeadlineSettings, base_url: str) -> AsyncIterator[Pool]:
+    """Open the connections to `base_url`; nothing is connected before the first call."""
+    pool = Pool(Origin(base_url), deadlines.connect_s)
+    try:
+        yield pool
+    finally:
+        await pool.close()
