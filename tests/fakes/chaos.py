@@ -33,16 +33,20 @@ Step = bytes | asyncio.Event | Do
 class Connection(asyncio.Protocol):
     """One connection: all that came in, and how it ended, once `over` is set.
 
-    "eof": the peer's FIN; "reset": its RST; "closed": our own doing.
+    "eof": the peer's FIN; "reset": its RST; "closed": our own doing. `written` counts the bytes of
+    the steps that the peer has made room for.
     """
 
     def __init__(self, steps: Sequence[Step]) -> None:
         self.received = bytearray()
+        self.written = 0
         self.ended: str | None = None
         self.over = asyncio.Event()
         self._steps = steps
         self._consumed = 0
         self._more = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -59,6 +63,12 @@ class Connection(asyncio.Protocol):
         self._end("closed" if exc is None else "reset")
         self._task.cancel()
 
+    def pause_writing(self) -> None:
+        self._has_room.clear()
+
+    def resume_writing(self) -> None:
+        self._has_room.set()
+
     def abort(self) -> None:
         self._task.cancel()
         self._transport.abort()
@@ -71,6 +81,8 @@ class Connection(asyncio.Protocol):
         for step in self._steps:
             if isinstance(step, bytes):
                 self._transport.write(step)
+                await self._has_room.wait()
+                self.written += len(step)
             elif isinstance(step, asyncio.Event):
                 await step.wait()
             elif step is REQUEST:
@@ -104,10 +116,15 @@ class Chaos:
         self.connections: list[Connection] = []
         self.url = ""  # without a path
         self._scripts = scripts
+        self._came = asyncio.Event()
+
+    async def until_connected(self) -> None:
+        await self._came.wait()
 
     def accept(self) -> Connection:
         script = self._scripts[min(len(self.connections), len(self._scripts) - 1)]
         self.connections.append(Connection(script))
+        self._came.set()
         return self.connections[-1]
 
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from tests.integration.conftest import PATIENCE_S
@@ -82,6 +82,8 @@ class Caller:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self.writer = writer
+        # A socket's transport goes both ways, whatever its annotation says.
+        self.transport = cast("asyncio.Transport", writer.transport)
 
     async def until(self, text: bytes) -> bytes:
         """Read up to and including some bytes."""

@@ -130,14 +130,16 @@ async def test_permission_that_is_refused_is_the_accounts(start: Start) -> None:
         assert (await router.breaker("gate:account"))["state"] == "open"
 
 
-async def test_interim_answers_without_end_are_refused(start: Start) -> None:
-    """F34: 1xx answers are no answer."""
+async def test_interim_answers_without_end_are_no_answer(start: Start) -> None:
+    """F34: 1xx for ever is refused as nonsense, or as silence at the latest."""
     spam = 10_000 * b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
-    async with router_on(start, [REQUEST, spam, HANG], HEALTHY[True]) as (router, _):
+    async with router_on(
+        start, [REQUEST, spam, HANG], HEALTHY[True], deadlines={"first_event_s": 0.5}
+    ) as (router, _):
         reply = await chat(router.url, stream=True)
         assert_answered(reply, is_stream=True)
         first, _ = await router.rows("attempts")
-    assert first["error_class"] == "no_response"
+    assert first["error_class"] in ("no_response", "stall_first")
 
 
 @pytest.mark.parametrize("status", [b"301 Moved", b"302 Found", b"307 Temporary", b"308 Permanent"])
@@ -214,18 +216,10 @@ async def test_an_answer_with_its_finish_is_whole_however_it_goes_on(
         assert (await router.breaker(GLM))["failures"] == 0
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        pytest.param(stream(ANSWER, b"data: {garbage"), id="garbage"),
-        pytest.param(stream(ANSWER, *([MIB * b"x"] * 8), is_whole=False), id="without end"),
-    ],
-)
-async def test_a_connection_with_more_behind_done_is_not_used_again(
-    start: Start, garbage: bytes
-) -> None:
+async def test_a_connection_that_goes_on_behind_done_is_not_used_again(start: Start) -> None:
     """F25"""
-    async with router_on(start, [REQUEST, garbage, REQUEST], HEALTHY[True]) as (router, chaos):
+    endless = stream(ANSWER, *([MIB * b"x"] * 8), is_whole=False)
+    async with router_on(start, [REQUEST, endless, REQUEST], HEALTHY[True]) as (router, chaos):
         for _ in range(2):
             assert_answered(await chat(router.url, stream=True), is_stream=True)
         assert [c.received.count(b"POST") for c in chaos.connections] == [0, 1, 1]
