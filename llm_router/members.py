@@ -72,6 +72,19 @@ def members(raw: bytes) -> dict[str, Member]:
     return found
 
 
+def values(raw: bytes) -> dict[str, msgspec.Raw]:
+    """Return the values of the object's members. Raises what `members` raises.
+
+    Much quicker, because most often the object's size alone shows that no name stands there twice.
+    """
+    text, found = _decode(raw)
+    taken = 1 + sum([4 + len(name) + len(value) for name, value in found.items()])
+    # A second member of one of these names would take quotes, colon, comma and a value more.
+    if found and len(text) - taken >= 5 + min(map(len, found)):
+        members(raw)
+    return found
+
+
 def _decode(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
     """Return the values and the bytes they were read from.
 

@@ -4,10 +4,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_router.members import DuplicateMember, MalformedJson, members
+from llm_router.members import DuplicateMember, MalformedJson, members, values
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -15,7 +19,9 @@ json_values = st.recursive(
 
 @settings(max_examples=150)
 @given(st.dictionaries(st.text(), json_values, max_size=6), st.sampled_from([None, 2]))
-def test_every_member_is_found_where_it_stands(value: dict[str, object], indent: int | None) -> None:
+def test_every_member_is_found_where_it_stands(
+    value: dict[str, object], indent: int | None
+) -> None:
     raw = json.dumps(value, indent=indent).encode()
     found = members(raw)
     assert {name: json.loads(member.value) for name, member in found.items()} == value
@@ -42,8 +48,27 @@ def test_white_space_and_order_are_kept() -> None:
 )
 def test_a_duplicate_is_refused_by_name(raw: bytes) -> None:
     """F58: what is validated must be what is sent."""
-    with pytest.raises(DuplicateMember, match="'model'"):
-        members(raw)
+    for read in (members, values):
+        with pytest.raises(DuplicateMember, match="'model'"):
+            read(raw)
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "a", "é", "role"]), json_values), max_size=4),
+    st.sampled_from([",", ", ", " ,\n  "]),
+)
+def test_values_alone_are_those_of_the_members(pairs: list[tuple[str, object]], comma: str) -> None:
+    """F58: a short cut must not overlook what stands twice, however tightly it is written."""
+    told = comma.join(f"{json.dumps(name)}:{json.dumps(value)}" for name, value in pairs)
+    raw = f"{{{told}}}".encode()
+    if len({name for name, _ in pairs}) < len(pairs):
+        with pytest.raises(DuplicateMember):
+            values(raw)
+    else:
+        assert {k: bytes(v) for k, v in values(raw).items()} == {
+            k: m.value for k, m in members(raw).items()
+        }
 
 
 def test_a_duplicate_inside_a_value_is_not_ours() -> None:
@@ -73,5 +98,6 @@ def test_half_a_surrogate_pair_does_not_stop_reading() -> None:
 )
 def test_what_is_not_json_is_refused_with_its_place(raw: bytes, says: str) -> None:
     """F56, F59: the message says where, and echoes nothing."""
-    with pytest.raises(MalformedJson, match=says):
-        members(raw)
+    for read in (members, values):
+        with pytest.raises(MalformedJson, match=says):
+            read(raw)
