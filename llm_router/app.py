@@ -73,9 +73,8 @@ def create_app(
     app[keys.SCOPES] = {}
     for part in _PARTS:
         for route in part.ROUTES:
-            expect = chat.expect_continue if part is chat else None
             added = app.router.add_route(
-                route.method, route.path, route.handler, expect_handler=expect
+                route.method, route.path, route.handler, expect_handler=chat.expect_later
             )
             app[keys.SCOPES][added] = route.scope
     app.cleanup_ctx.extend(

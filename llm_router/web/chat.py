@@ -35,7 +35,6 @@ from llm_router.proxy.plan import make_plan
 from llm_router.proxy.relay import ClientStream
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.headers import for_upstream
-from llm_router.web.responses import error_answer
 from llm_router.web.routes import Route, Scope
 
 SESSION_HEADER = "x-session-id"
@@ -110,6 +109,7 @@ async def read_body(request: web.Request) -> bytes:
     try:
         if request.content.is_eof():
             return await request.read()
+        await _invite(request)
         async with asyncio.timeout(settings.deadlines.body_s):
             return await request.read()
     except TimeoutError:
@@ -119,15 +119,18 @@ async def read_body(request: web.Request) -> bytes:
         raise _too_large(request) from None
     except web.RequestPayloadError as exc:
         raise InvalidRequest("The body's transfer encoding is broken.") from exc
+    except ConnectionError as exc:
+        raise ClientGone("The client left.") from exc
 
 
-async def expect_continue(request: web.Request) -> web.StreamResponse | None:
-    """Answer `Expect: 100-continue`, but invite no body that would be refused."""
-    if _announces_too_much(request):
-        return error_answer(_too_large(request), {})
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the response itself has not begun
-    return None
+async def expect_later(_: web.Request) -> None:
+    """Leave `Expect: 100-continue` to `read_body`: no body is invited that would be refused."""
+
+
+async def _invite(request: web.Request) -> None:
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the response itself has not begun
 
 
 def _announces_too_much(request: web.Request) -> bool:
