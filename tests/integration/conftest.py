@@ -1,7 +1,8 @@
 """The whole application, served as in production, on the scripted upstream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +101,7 @@ class Router:
 Start = Callable[..., AbstractAsyncContextManager[Router]]
 
 
-def settings_for(upstream: str, ollama: str, path: Path, **sections: Any) -> Settings:
+def settings_for(upstream: str, ollama: str, path: Path, /, **sections: Any) -> Settings:
     """Return settings for a test; keyword arguments are sections as dicts."""
     tree: dict[str, Any] = {
         "server": {"port": 0},
@@ -149,3 +150,11 @@ def eager_reconciler(upstream: DemoUpstream, monkeypatch: pytest.MonkeyPatch) ->
     """Have missing costs asked for at once, and known at once."""
     monkeypatch.setattr(reconcile, "_POLL_S", 0.01)
     upstream.generations.polls = 0
+
+
+@pytest.fixture
+def closed_port() -> Iterator[str]:
+    """Yield the URL of a port at which connections are refused."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield "http://{}:{}".format(*taken.getsockname())

@@ -1,8 +1,6 @@
 """A model that fails before the client has seen anything of it: the next one answers."""
 
-import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import formatdate
@@ -129,14 +127,6 @@ async def test_the_next_model_answers_and_both_calls_are_booked(
 
 
 # When nobody can answer
-
-
-@pytest.fixture
-def closed_port() -> Iterator[str]:
-    """Yield the URL of a port at which connections are refused."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield "http://{}:{}/api/v1".format(*taken.getsockname())
 
 
 @pytest.mark.parametrize("is_stream", BOTH, ids=["plain", "stream"])
