@@ -12,6 +12,7 @@ from tests.integration.conftest import PATIENCE_S
 
 CHAT = "/v1/chat/completions"
 DONE = b"data: [DONE]\n\n"
+STREAM_HEADERS = {"content-type": "text/event-stream"}
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,13 @@ class Caller:
             headers = {name.lower(): value.strip() for name, _, value in fields}
             body, is_whole = await self._body(headers)
         return Reply(int(lines[0].split()[1]), headers, body, is_whole)
+
+    async def rest(self) -> Reply:
+        """Read the rest of a stream whose first event has begun to be read by `until`."""
+        async with asyncio.timeout(PATIENCE_S):
+            begun = await self.reader.readuntil(b"\r\n")
+            body, is_whole = await self._body({"transfer-encoding": "chunked"})
+        return Reply(200, STREAM_HEADERS, b"data: {" + begun[:-2] + body, is_whole)
 
     async def _body(self, headers: Mapping[str, str]) -> tuple[bytes, bool]:
         body = bytearray()

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,15 @@ from tests.fakes.upstream import running_upstream
 
 UPSTREAM_KEY = "sk-or-canary-upstream"
 PATIENCE_S = 10.0  # how long a test waits for what must come; nothing is asserted about it
+
+
+async def eventually(test: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that nobody announces."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if await test():
+                return
+            await asyncio.sleep(0.01)
 
 
 @dataclass
@@ -63,12 +72,14 @@ class Router:
 
     async def until_listed(self) -> dict[str, Any]:
         """Return what /health says of models once upstream's list is here."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                models: dict[str, Any] = (await self.get("/health"))["models"]
-                if models["listed"]:
-                    return models
-                await asyncio.sleep(0.01)
+        models: dict[str, Any] = {}
+
+        async def is_listed() -> bool:
+            models.update((await self.get("/health"))["models"])
+            return bool(models["listed"])
+
+        await eventually(is_listed)
+        return models
 
     async def rows(self, table: str = "requests") -> list[dict[str, Any]]:
         """Return a ledger table once everything appended so far is in it."""
@@ -81,21 +92,22 @@ class Router:
 
     async def until_settled(self, count: int = 1) -> list[dict[str, Any]]:
         """Return the requests once `count` of them have an outcome."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                rows = await self.rows()
-                if len([row for row in rows if row["outcome"]]) >= count:
-                    return rows
-                await asyncio.sleep(0.01)
+
+        async def are_settled() -> bool:
+            return len([row for row in await self.rows() if row["outcome"]]) >= count
+
+        await eventually(are_settled)
+        return await self.rows()
 
     async def until_priced(self) -> dict[str, Any]:
         """Return the one request once its cost is known."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                [row] = await self.until_settled()
-                if row["cost_nanousd"] is not None:
-                    return row
-                await asyncio.sleep(0.01)
+
+        async def is_priced() -> bool:
+            return (await self.until_settled())[0]["cost_nanousd"] is not None
+
+        await eventually(is_priced)
+        [row] = await self.rows()
+        return row
 
 
 Start = Callable[..., AbstractAsyncContextManager[Router]]

@@ -8,7 +8,7 @@ import pytest
 from llm_router.demo.behaviour import HEADERS
 from llm_router.demo.upstream import DemoUpstream
 from tests.integration.client import Reply, post
-from tests.integration.conftest import PATIENCE_S, Router, Start
+from tests.integration.conftest import PATIENCE_S, Router, Start, eventually
 
 OLLAMA, API = "qwen2.5:0.5b", "qwen/qwen3-1.7b"
 GLM = "z-ai/glm-5"
@@ -37,12 +37,11 @@ async def ask(router: Router, text: str) -> Reply:
 
 
 async def until_step(router: Router, name: str, state: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while True:
-            classifier = (await router.get("/health"))["classifier"]
-            if classifier["steps"][name] == state:
-                return
-            await asyncio.sleep(0.01)
+    async def is_there() -> bool:
+        classifier = (await router.get("/health"))["classifier"]
+        return bool(classifier["steps"][name] == state)
+
+    await eventually(is_there)
 
 
 async def skipped(router: Router) -> dict[str, int]:
