@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from llm_router.errors import ClientGone
@@ -14,7 +14,7 @@ from llm_router.settings import Settings
 from llm_router.tasks import spawn
 
 KEEP_ALIVE = b": keep-alive\n\n"
-_UNBLOCKED_BYTES = 32 * 1024  # fits under the transport's high-water mark in one go
+_BEHIND_BYTES = 64 * 1024  # the transport's own high-water mark
 _STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-cache",
@@ -38,6 +38,7 @@ class ClientStream:
         self._keepalive_s = settings.server.keepalive_s
         self._response: web.StreamResponse | None = None
         self._writer: AbstractStreamWriter | None = None
+        self._is_chunked = request.version >= HttpVersion11  # HTTP/1.0 reads until the close
         self._timer: asyncio.TimerHandle | None = None
         self._ticker: asyncio.Task[None] | None = None
 
@@ -52,6 +53,8 @@ class ClientStream:
             self._response = response
             try:
                 self._writer = await response.prepare(self._request)
+                if self._writer is not None:
+                    self._writer.send_headers()
             except ConnectionError as exc:
                 raise ClientGone("The client left.") from exc
 
@@ -60,38 +63,43 @@ class ClientStream:
 
         Raises ClientGone when it left, or when nothing moved for `write_s`.
         """
-        writer, transport = self._writer, self._request.transport
-        if writer is None or transport is None:
-            raise ClientGone("The client left.")
-        try:
-            if len(data) < _UNBLOCKED_BYTES and not transport.get_write_buffer_size():
-                await writer.write(data)
-            else:
-                await self._write_slowly(writer, transport, data)
-        except ConnectionError as exc:
-            raise ClientGone("The client left.") from exc
+        self.write_now(data)
+        if self.is_behind():
+            await self.drain()
 
-    async def _write_slowly(
-        self, writer: AbstractStreamWriter, transport: asyncio.Transport, data: bytes
-    ) -> None:
-        waiting = transport.get_write_buffer_size() + len(data)
-        try:
-            async with asyncio.timeout(self._write_s):
-                await writer.write(data)
-                await writer.drain()
-            return
-        except TimeoutError:
-            pass  # the bytes are in the transport's buffer: what matters is whether they move
-        while (left := transport.get_write_buffer_size()) < waiting:
+    def write_now(self, data: bytes) -> None:
+        """Write without waiting, whatever is unsent already. Raises ClientGone when it left."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ClientGone("The client left.")
+        # Framed here: the response's own writer wants to be awaited for every block.
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+
+    def is_behind(self) -> bool:
+        """True while so much is unsent that the provider should wait."""
+        transport = self._request.transport
+        return transport is not None and transport.get_write_buffer_size() > _BEHIND_BYTES
+
+    async def drain(self) -> None:
+        """Wait until the client has caught up, for as long as it makes any progress."""
+        transport, writer = self._request.transport, self._writer
+        waiting = None
+        while transport is not None and writer is not None:
+            left = transport.get_write_buffer_size()
+            if waiting is not None and left >= waiting:
+                transport.abort()
+                raise ClientGone(f"The client read nothing for {self._write_s:g} s.")
             waiting = left
             try:
                 async with asyncio.timeout(self._write_s):
-                    await writer.drain()
+                    # Shielded: all waits for a connection share one future of aiohttp's, and a
+                    # cancelled one would stay behind and cancel whoever waits next.
+                    await asyncio.shield(writer.drain())
                 return
             except TimeoutError:
                 continue
-        transport.abort()
-        raise ClientGone(f"The client read nothing for {self._write_s:g} s.")
+            except ConnectionError as exc:
+                raise ClientGone("The client left.") from exc
 
     async def end(self) -> web.StreamResponse:
         """Write the last chunk: a whole answer, told apart from a broken one by exactly this."""

@@ -10,6 +10,7 @@ from llm_router.proxy.call import Call, Context, before_answer, is_refusal
 from llm_router.proxy.commit import CommitGate
 from llm_router.proxy.deadline import NEVER, Deadline
 from llm_router.proxy.exchange import Facts
+from llm_router.proxy.pump import Pump
 from llm_router.proxy.verdict import in_band_error
 from llm_router.routing.breaker import Permit
 from llm_router.routing.failures import Failure, FailureClass
@@ -59,33 +60,21 @@ class StreamCall(Call):
     async def _relay(
         self, response: UpstreamResponse, deadline: Deadline, is_last: bool
     ) -> web.StreamResponse | Failure:
-        """Pass blocks on until the answer ends. Comments do not put off the idle deadline."""
-        gate, events, idle_ends = self._gate, 0, NEVER
-        idle_s = self.context.settings.deadlines.idle_s
+        """Hold the answer until its commit, then let it through until it ends."""
+        gate, context = self._gate, self.context
         while True:
-            block = await self._block(response)
+            block = await response.block()
             out = gate.feed(block) if block else gate.end()
+            if not gate.is_over and out:
+                deadline.move(NEVER)
+                await self._begin()
+                await context.client.write(out)
+                idle_s = context.settings.deadlines.idle_s
+                pump = Pump(gate, context.client, deadline, idle_s, self._total_ends)
+                out = await pump.run(response)
             if gate.is_over:
                 deadline.move(NEVER)
                 return await self._ended(response, out, is_last)
-            if not out:
-                continue
-            deadline.move(NEVER)  # a client that reads slowly is not the provider's fault
-            if not self._is_begun:
-                await self._begin()
-            await self.context.client.write(out)
-            if gate.events != events:
-                events, idle_ends = gate.events, self._loop.time() + idle_s
-            deadline.move(min(idle_ends, self._total_ends))
-
-    async def _block(self, response: UpstreamResponse) -> bytes:
-        try:
-            return await response.block()
-        except UpstreamError:
-            # After a finish nothing of the answer was lost but its formal end.
-            if self._is_begun and self._gate.is_finished():
-                return b""
-            raise
 
     async def _begin(self) -> None:
         """The commit: from here on nobody else may answer."""

@@ -6,7 +6,7 @@ arrived before a connection broke can still be read; only then does the reader l
 
 import asyncio
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 from multidict import CIMultiDict
@@ -21,6 +21,14 @@ _HEADER_COUNT = 256
 _INTERIM_RESPONSES = 8
 
 
+class Sink(Protocol):
+    """Takes an answer as it comes, in the connection's own callbacks; must not raise."""
+
+    def feed(self, block: bytes) -> None: ...
+    def end(self) -> None: ...
+    def fail(self, error: UpstreamError) -> None: ...
+
+
 class UpstreamResponse:
     """An answer whose body may still be arriving. Use it from one task; `close` it in the end."""
 
@@ -33,6 +41,7 @@ class UpstreamResponse:
         self._waiter: asyncio.Future[None] | None = None
         self._is_complete = False
         self._error: UpstreamError | None = None
+        self._sink: Sink | None = None
 
     @property
     def generation_id(self) -> str | None:
@@ -63,6 +72,24 @@ class UpstreamResponse:
         self._buffered = 0
         return block
 
+    def attach(self, sink: Sink) -> None:
+        """Hand everything to `sink` from now on, what has arrived already first of all."""
+        blocks, self._blocks = self._blocks, []
+        if self._buffered > _BUFFER_LIMIT:
+            self._connection.resume()
+        self._buffered = 0
+        if blocks:
+            sink.feed(b"".join(blocks))
+        self._sink = sink
+        if self._error is not None:
+            sink.fail(self._error)
+        elif self._is_complete:
+            sink.end()
+
+    def detach(self) -> None:
+        """Keep what arrives here again, up to a bound."""
+        self._sink = None
+
     async def body(self, limit: int = RESPONSE_LIMIT) -> bytes:
         """Return the whole body. Raises UpstreamError when it breaks off or is too long."""
         blocks, size = [], 0
@@ -87,6 +114,9 @@ class UpstreamResponse:
     # The connection's side
 
     def feed(self, block: bytes) -> None:
+        if self._sink is not None:
+            self._sink.feed(block)
+            return
         self._blocks.append(block)
         self._buffered += len(block)
         if self._buffered > _BUFFER_LIMIT:
@@ -95,10 +125,14 @@ class UpstreamResponse:
 
     def end(self) -> None:
         self._is_complete = True
+        if self._sink is not None:
+            self._sink.end()
         self._wake()
 
     def fail(self, error: UpstreamError) -> None:
         self._error = error
+        if self._sink is not None:
+            self._sink.fail(error)
         self._wake()
 
     def _wake(self) -> None:
