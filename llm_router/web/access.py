@@ -97,11 +97,8 @@ class Access:
         if origin is None:
             is_foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
         else:
-            parts = urlsplit(origin) if origin.isprintable() and "[" not in origin else None
-            is_foreign = parts is None or (
-                parts.scheme in ("http", "https", "")
-                and not self._is_ours((parts.hostname or "").lower(), request)
-            )
+            scheme, host = _parts(origin)
+            is_foreign = scheme in ("http", "https", "") and not self._is_ours(host, request)
         if is_foreign:
             raise Forbidden("Requests from other web sites are refused.")
 
@@ -132,6 +129,17 @@ def _bare(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _parts(origin: str) -> tuple[str, str]:
+    """Return an Origin's scheme and host, both empty where there is nothing to be read."""
+    if not origin.isprintable():  # urlsplit would drop tabs without a word
+        return "", ""
+    try:
+        parts = urlsplit(origin)
+        return parts.scheme, parts.hostname or ""
+    except ValueError:
+        return "", ""
 
 
 def _is_direct_loopback(request: web.Request) -> bool:
