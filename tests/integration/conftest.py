@@ -54,21 +54,24 @@ class Router:
         body = {"model": "router", "messages": [{"role": "user", "content": text}], **body}
         return self.http.post(f"{self.url}/v1/chat/completions", json=body, headers=headers)
 
-    async def get(self, path: str, **options: Any) -> Any:
-        """GET something that is answered with 200 and JSON."""
-        async with self.http.get(self.url + path, **options) as response:
-            assert response.status == 200, await response.text()
-            return await response.json()
+    async def send(
+        self, method: str, path: str, body: object = None, *, status: int = 200
+    ) -> dict[str, Any]:
+        """Return the JSON of an answer that must have this status."""
+        async with self.http.request(method, self.url + path, json=body) as response:
+            assert response.status == status, await response.text()
+            answer: dict[str, Any] = await response.json()
+            return answer
+
+    async def get(self, path: str) -> dict[str, Any]:
+        return await self.send("GET", path)
 
     async def breaker(self, model: str) -> dict[str, Any]:
         """Return what GET /circuit-breaker says of a model, or of a gate by its name."""
         shown = await self.get("/circuit-breaker")
-        everything = {each.get("model") or each["gate"]: each for each in self._each(shown)}
-        return everything[model]
-
-    @staticmethod
-    def _each(shown: dict[str, Any]) -> list[dict[str, Any]]:
-        return [*shown["breakers"], *shown["gates"]]
+        views = [*shown["breakers"], *shown["gates"]]
+        found: dict[str, Any] = {view.get("model") or view["gate"]: view for view in views}[model]
+        return found
 
     async def until_listed(self) -> dict[str, Any]:
         """Return what /health says of models once upstream's list is here."""
