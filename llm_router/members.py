@@ -7,6 +7,7 @@ that came, and a member can be exchanged without touching its neighbours.
 import json
 import re
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -50,39 +51,62 @@ def members(raw: bytes) -> dict[str, Member]:
     Raises MalformedJson, or DuplicateMember. The walk beside the decoder is what finds duplicates:
     a decoder keeps the last one without a word.
     """
-    raw, values = _decode(raw)
-    opening = _OPEN.match(raw)
-    assert opening is not None
-    at, separator = opening.end(), b","
-    found: dict[str, Member] = {}
-    for name, encoded in values.items():
-        value = bytes(encoded)
-        key = _KEY.match(raw, at)
-        # The bytes here must be the decoded ones: only then is this the one member of its name.
-        if key is None or _text(key[1]) != name or not raw.startswith(value, key.end()):
-            raise DuplicateMember(_duplicate_in(raw))
-        end = key.end() + len(value)
-        after = _NEXT.match(raw, end)
-        if after is None:
-            raise DuplicateMember(_duplicate_in(raw))
-        found[name] = Member(at, key.end(), end, value)
-        separator, at = after[1], after.end()
-    if values and separator != b"}":
-        raise DuplicateMember(_duplicate_in(raw))
-    return found
+    return dict(_walk(*_decode(raw)))
+
+
+def locate(text: bytes, found: Mapping[str, msgspec.Raw], name: str) -> Member:
+    """Return where a member stands in what `read_object` returned."""
+    return next(member for key, member in _walk(text, found) if key == name)
 
 
 def values(raw: bytes) -> dict[str, msgspec.Raw]:
-    """Return the values of the object's members. Raises what `members` raises.
+    """Return the values of the object's members. Raises what `members` raises."""
+    return read_object(raw)[1]
 
-    Much quicker, because most often the object's size alone shows that no name stands there twice.
+
+def read_object(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
+    """Return the bytes that were read, with the same offsets as `raw`, and the members' values.
+
+    Much quicker than `members`, because most often the object's size alone shows that no name
+    stands there twice.
     """
     text, found = _decode(raw)
     taken = 1 + sum([4 + len(name) + len(value) for name, value in found.items()])
     # A second member of one of these names would take quotes, colon, comma and a value more.
     if found and len(text) - taken >= 5 + min(map(len, found)):
         members(raw)
-    return found
+    return text, found
+
+
+def _walk(raw: bytes, values: Mapping[str, msgspec.Raw]) -> Iterator[tuple[str, Member]]:
+    opening = _OPEN.match(raw)
+    assert opening is not None
+    at, separator = opening.end(), b","
+    for name, encoded in values.items():
+        value = bytes(encoded)
+        start = _value_at(raw, at, name)
+        # The bytes here must be the decoded ones: only then is this the one member of its name.
+        if not start or not raw.startswith(value, start):
+            raise DuplicateMember(_duplicate_in(raw))
+        end = start + len(value)
+        after = _NEXT.match(raw, end)
+        if after is None:
+            raise DuplicateMember(_duplicate_in(raw))
+        yield name, Member(at, start, end, value)
+        separator, at = after[1], after.end()
+    if values and separator != b"}":
+        raise DuplicateMember(_duplicate_in(raw))
+
+
+def _value_at(raw: bytes, at: int, name: str) -> int:
+    """Return where the value of the member at `at` begins, or 0 if that is not `name`."""
+    plain = b'"%b":' % name.encode()
+    if raw.startswith(plain, at):
+        start = at + len(plain)
+        if raw[start] > 0x20:
+            return start
+    key = _KEY.match(raw, at)
+    return key.end() if key is not None and _text(key[1]) == name else 0
 
 
 def _decode(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:

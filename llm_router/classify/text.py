@@ -7,11 +7,13 @@ it raise.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from itertools import islice
 
 import msgspec
 
 from llm_router.classify.base import Prompt
+from llm_router.classify.recent import latest_first
 from llm_router.errors import InvalidRequest
 from llm_router.members import DuplicateMember, MalformedJson, values
 
@@ -48,19 +50,24 @@ _QUERY = re.compile(r"<user_query>([^<]{1,6000})</user_query>")
 _TITLE = "Generate a title for this conversation"
 
 
-def peel(messages: Sequence[msgspec.Raw], *, has_tools: bool = False) -> Prompt:
-    """Return what the human's last message says, reading from the end.
+def peel(messages: bytes, *, has_tools: bool = False) -> Prompt:
+    """Return what the human's last message says, reading the JSON array from its end.
 
     Raises InvalidRequest when a message that is read has a key twice.
     """
     text: str | None = None
     has_history = False
-    for index in range(len(messages) - 1, max(-1, len(messages) - 1 - _MAX_WALK), -1):
-        raw = bytes(messages[index])
+    for place, raw in enumerate(islice(latest_first(messages), _MAX_WALK)):
         # Quotes inside a string are escaped, so text that merely says "user" is not found.
         if _USER not in raw:
             has_history = has_history or (text is not None and _ASSISTANT in raw)
-        elif (said := _said(raw, index)) is not None:
+            continue
+        try:
+            said = _said(raw)
+        except DuplicateMember as exc:
+            where = f"messages[{len(_list.decode(messages)) - 1 - place}]"
+            raise InvalidRequest(f"{where} is ambiguous: {exc}.", param=where) from None
+        if said is not None:
             if text is not None:
                 return _prompt(text, said[:CONTEXT_CHARS], has_history, has_tools)
             text = said
@@ -87,9 +94,12 @@ def _prompt(text: str, context: str, has_history: bool, has_tools: bool) -> Prom
     return Prompt(text, has_tools, context, has_history, chore)
 
 
-def _said(raw: bytes, index: int) -> str | None:
-    """Return the human's words in a message; None when a program wrote all of it."""
-    message = _fields(raw, f"messages[{index}]")
+def _said(raw: bytes) -> str | None:
+    """Return the human's words in a message; None when a program wrote all of it.
+
+    Raises DuplicateMember.
+    """
+    message = _fields(raw)
     if _value(message, "role") != _USER:
         return None
     content = _value(message, "content")
@@ -99,8 +109,8 @@ def _said(raw: bytes, index: int) -> str | None:
         return None
     texts: list[str] = []
     is_human = False
-    for place, element in enumerate(_list.decode(content)):
-        part = _fields(bytes(element), f"messages[{index}].content[{place}]")
+    for element in _list.decode(content):
+        part = _fields(bytes(element))
         kind, text = _value(part, "type"), _value(part, "text")
         if kind in _TEXT_PARTS and text[:1] == b'"':
             if (words := _unwrap(_text(text))) is not None:
@@ -126,14 +136,12 @@ def _unwrap(text: str) -> str | None:
     return clip(text)
 
 
-def _fields(raw: bytes, where: str) -> Mapping[str, msgspec.Raw]:
+def _fields(raw: bytes) -> Mapping[str, msgspec.Raw]:
     """Return an object's fields, none for anything else."""
     try:
         return values(raw)
     except MalformedJson:
         return {}
-    except DuplicateMember as exc:
-        raise InvalidRequest(f"{where} is ambiguous: {exc}.", param=where) from None
 
 
 def _value(fields: Mapping[str, msgspec.Raw], key: str) -> bytes:

@@ -5,13 +5,14 @@ that came, in their order: OpenRouter's response cache keys on property order, a
 must be replayed unmodified.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 
 from llm_router.errors import InvalidRequest
-from llm_router.members import DuplicateMember, MalformedJson, Member, members
+from llm_router.members import DuplicateMember, MalformedJson, locate, members, read_object
 from llm_router.routing.chain import Needs
 from llm_router.settings import UpstreamSettings
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 # context only when even this low estimate does not fit; upstream decides the rest.
 BYTES_PER_TOKEN = 6
 _SURELY_FITS = 256 * 1024
+_SOME_LIST = re.compile(rb"\[[ \t\r\n]*[^ \t\r\n\]]")
+_NULL = msgspec.Raw(b"null")
 
 
 class _Format(msgspec.Struct):
@@ -38,9 +41,10 @@ class ChatBody(msgspec.Struct, frozen=True):
     """`model` is what the client asked for; `choices` is how many answers a whole one has."""
 
     raw: bytes
-    found: Mapping[str, Member]
+    text: bytes  # `raw`, but for what no decoder takes; offsets are the same
+    found: Mapping[str, msgspec.Raw]
     model: str
-    messages: list[msgspec.Raw]
+    messages: bytes
     is_stream: bool
     has_tools: bool
     choices: int
@@ -55,11 +59,11 @@ class ChatBody(msgspec.Struct, frozen=True):
         """
         name = msgspec.json.encode(model_id)
         dropped = self.found.keys() & _dropped_fields(settings)
-        member = self.found.get("model")
-        if member is not None and not dropped:
+        if "model" in self.found and not dropped:
+            member = locate(self.text, self.found, "model")
             return b"".join((self.raw[: member.value_at], name, self.raw[member.end :]))
-        kept = [] if member is not None else [b'"model":' + name]
-        for key, m in self.found.items():
+        kept = [] if "model" in self.found else [b'"model":' + name]
+        for key, m in members(self.raw).items():
             if key == "model":
                 kept.append(b'"model":' + name)
             elif key not in dropped:
@@ -73,13 +77,13 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     Raises InvalidRequest naming the field; no content of the body is echoed.
     """
     try:
-        found = members(raw)
+        text, found = read_object(raw)
     except MalformedJson as exc:
         raise InvalidRequest(f"The body is not valid JSON: {exc}.") from None
     except DuplicateMember as exc:
         raise InvalidRequest(f"The body is ambiguous: {exc}.", param=exc.name) from None
-    messages = _read(found, "messages", _list, "a list of messages")
-    if not messages:
+    messages = bytes(found.get("messages", b""))
+    if not _SOME_LIST.match(messages):
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
     tools = _read(found, "tools", _list, "a list")
     functions = _read(found, "functions", _list, "a list")
@@ -91,6 +95,7 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     own_session = _read(found, "session_id", _string, "a string")
     return ChatBody(
         raw=raw,
+        text=text,
         found=found,
         model=_read(found, "model", _string, "a string") or "router",
         messages=messages,
@@ -98,12 +103,13 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
         has_tools=has_tools,
         choices=n or 1,
         session=(own_session or session or "")[:256] or None,
-        needs=_needs(found, has_tools, response_format),
+        needs=_needs(messages, found, has_tools, response_format),
     )
 
 
-def _needs(found: Mapping[str, Member], has_tools: bool, fmt: _Format | None) -> Needs:
-    messages = found["messages"].value
+def _needs(
+    messages: bytes, found: Mapping[str, msgspec.Raw], has_tools: bool, fmt: _Format | None
+) -> Needs:
     has_images = b'"image_url"' in messages
     text_bytes = len(messages)
     # Searching costs as much as parsing, so only a long body is searched for what is no text.
@@ -121,7 +127,7 @@ def _needs(found: Mapping[str, Member], has_tools: bool, fmt: _Format | None) ->
     )
 
 
-def _max_tokens(found: Mapping[str, Member], key: str) -> int | None:
+def _max_tokens(found: Mapping[str, msgspec.Raw], key: str) -> int | None:
     value = _read(found, key, _count, "a whole number that is not negative")
     if value is not None and value < 0:
         raise InvalidRequest(f"{key} must be a whole number that is not negative.", param=key)
@@ -129,13 +135,13 @@ def _max_tokens(found: Mapping[str, Member], key: str) -> int | None:
 
 
 def _read(
-    found: Mapping[str, Member], key: str, decoder: msgspec.json.Decoder[T], allowed: str
+    found: Mapping[str, msgspec.Raw], key: str, decoder: msgspec.json.Decoder[T], allowed: str
 ) -> T | None:
-    member = found.get(key)
-    if member is None or member.value == b"null":
+    value = found.get(key)
+    if value is None or value == _NULL:
         return None
     try:
-        return decoder.decode(member.value)
+        return decoder.decode(value)
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequest(f"{key} must be {allowed}.", param=key) from None
 

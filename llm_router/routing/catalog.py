@@ -63,6 +63,8 @@ class Catalog:
 
     def get(self, model_id: str) -> ModelInfo | None:
         """Return what is known of an id: its own entry, or that of the model under a variant."""
+        if (model := self._by_id.get(model_id)) is not None:
+            return model
         return self._listed(model_id) or self._listed(_base(model_id))
 
     def pricing(self, model_id: str) -> Mapping[str, object] | None:

@@ -13,6 +13,7 @@ _TO_UPSTREAM = (
     "x-openrouter-metadata",
 )
 _TO_CLIENT = re.compile(r"x-generation-id|x-openrouter-[a-z0-9-]{1,40}|x-ratelimit-[a-z0-9-]{1,40}")
+_MARKS = ("x-", "X-")
 _VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
 
 
@@ -24,7 +25,9 @@ def for_upstream(headers: Mapping[str, str]) -> dict[str, str]:
 def for_client(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the provider's headers that a client should see."""
     return _clean(
-        (name, value) for name, value in headers.items() if _TO_CLIENT.fullmatch(name.lower())
+        (name, value)
+        for name, value in headers.items()
+        if name[:2] in _MARKS and _TO_CLIENT.fullmatch(name.lower())
     )
 
 

@@ -1,6 +1,5 @@
 """Usage objects as OpenRouter sends them, in whatever shape the provider behind it produced."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from llm_router.ledger.entry import NO_USAGE, Cost, Usage
@@ -15,7 +14,7 @@ def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
     Values that make no sense (negative, text, absurd) are left out rather than booked. `cost` is
     what OpenRouter charged, in USD (openrouter.ai/docs, Usage Accounting), never a sum of parts.
     """
-    if not isinstance(usage, Mapping):
+    if not isinstance(usage, dict):
         return NO_USAGE, None
     prompt = _part(usage, "prompt_tokens_details")
     completion = _part(usage, "completion_tokens_details")
@@ -29,9 +28,9 @@ def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
     return tokens, None if cost is None else Cost(cost, "provider")
 
 
-def _part(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _part(usage: dict[str, Any], name: str) -> dict[str, Any]:
     part = usage.get(name)
-    return part if isinstance(part, Mapping) else {}
+    return part if isinstance(part, dict) else {}
 
 
 def _count(value: object) -> int | None:

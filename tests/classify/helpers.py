@@ -64,10 +64,9 @@ def judge(text: str, where: RoutingConfig | None = None, context: str = "") -> D
     return Keywords().judge(Prompt(text, context=context), where or config())
 
 
-def raw(messages: Any) -> list[msgspec.Raw]:
-    """Return messages as they come out of a body; text is taken for JSON already."""
-    encoded = messages if isinstance(messages, bytes) else msgspec.json.encode(messages)
-    return msgspec.json.decode(encoded, type=list[msgspec.Raw])
+def raw(messages: Any) -> bytes:
+    """Return messages as they come out of a body; bytes are taken for JSON already."""
+    return messages if isinstance(messages, bytes) else msgspec.json.encode(messages)
 
 
 async def until(test: Callable[[], bool]) -> None:

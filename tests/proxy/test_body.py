@@ -44,7 +44,7 @@ def test_the_least_a_body_needs_is_a_message() -> None:
         1,
         None,
     )
-    assert read.needs == Needs(prompt_tokens=len(read.found["messages"].value) // BYTES_PER_TOKEN)
+    assert read.needs == Needs(prompt_tokens=len(read.messages) // BYTES_PER_TOKEN)
 
 
 def test_what_routing_needs_is_read() -> None:

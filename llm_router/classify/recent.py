@@ -1,0 +1,41 @@
+"""The elements of a JSON array from its end, of a long one without reading all that comes before.
+
+What is asked stands in the last messages; a long session's hundreds before them are history.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+
+import msgspec
+
+TAIL_BYTES = 32 * 1024
+_TRIES = 8
+
+_list = msgspec.json.Decoder(list[msgspec.Raw])
+# In a string the quote would be escaped, so this is a place between two objects, at some depth.
+_BETWEEN = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*(?=\{[ \t\r\n]*")')
+
+
+def latest_first(array: bytes) -> Iterator[bytes]:
+    """Yield the elements of a valid JSON array, the last one first."""
+    tail = _tail(array)
+    yield from map(bytes, reversed(tail))
+    if len(array) > TAIL_BYTES:
+        elements = _list.decode(array)
+        yield from map(bytes, reversed(elements[: len(elements) - len(tail)]))
+
+
+def _tail(array: bytes) -> list[msgspec.Raw]:
+    """Return some of the last elements: all of a short array, none where no place to begin is seen.
+
+    From a place inside an element the rest is no list: brackets are left over.
+    """
+    if len(array) <= TAIL_BYTES:
+        return _list.decode(array)
+    for between in islice(_BETWEEN.finditer(array, len(array) - TAIL_BYTES), _TRIES):
+        try:
+            return _list.decode(b"[" + array[between.end() :])
+        except msgspec.DecodeError:
+            continue
+    return []
