@@ -8,6 +8,7 @@ category of their own decides at once.
 """
 
 from collections.abc import Iterable
+from functools import cache
 
 from msgspec import Struct
 
@@ -57,7 +58,7 @@ class Keywords:
     """Always answers. Compiles a configuration's keywords once, when it first sees it."""
 
     def __init__(self) -> None:
-        self._words = Vocabulary(_entries("anywhere"), _entries("opening"))
+        self._words = _builtin_words()
         self._compiled: _Compiled | None = None
 
     def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision:
@@ -95,6 +96,12 @@ class Keywords:
         for number, found in self._words.hits(lower, words).items():
             category, weight = _WEIGHTS[number]
             evidence.add(category, weight * share, found)
+
+
+@cache
+def _builtin_words() -> Vocabulary:
+    """Put together once a process; it takes longer than all the rest of a start."""
+    return Vocabulary(_entries("anywhere"), _entries("opening"))
 
 
 def _entries(where: str) -> Iterable[Entry]:

@@ -5,11 +5,13 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from aiohttp import web
 
 from llm_router import keys
@@ -136,28 +138,45 @@ async def upstream() -> AsyncIterator[DemoUpstream]:
         yield demo
 
 
+@asynccontextmanager
+async def started(
+    upstream: DemoUpstream,
+    path: Path,
+    seed: RoutingConfig | None = None,
+    url: str | None = None,
+    **sections: Any,
+) -> AsyncIterator[Router]:
+    settings = settings_for(url or upstream.url, upstream.ollama_url, path, **sections)
+    async with (
+        running(settings, seed or default_config()) as (runner, address),
+        aiohttp.ClientSession() as http,
+    ):
+        yield Router(address, runner, http, settings)
+
+
 @pytest.fixture
 def start(upstream: DemoUpstream, tmp_path: Path) -> Start:
     """Start a router on the upstream: `async with start(deadlines={...}) as router`."""
-
-    @asynccontextmanager
-    async def started(
-        seed: RoutingConfig | None = None, url: str | None = None, **sections: Any
-    ) -> AsyncIterator[Router]:
-        settings = settings_for(url or upstream.url, upstream.ollama_url, tmp_path, **sections)
-        async with (
-            running(settings, seed or default_config()) as (runner, address),
-            aiohttp.ClientSession() as http,
-        ):
-            yield Router(address, runner, http, settings)
-
-    return started
+    return partial(started, upstream, tmp_path)
 
 
 @pytest.fixture
 async def router(start: Start) -> AsyncIterator[Router]:
     async with start() as router:
         yield router
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Router]:
+    """One router for a module's tests that leave nothing but rows; they are marked `in_shared`."""
+    async with (
+        running_upstream() as upstream,
+        started(upstream, tmp_path_factory.mktemp("shared")) as router,
+    ):
+        yield router
+
+
+in_shared = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from llm_router import keys
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.web.routes import Scope
 from tests.integration.client import CHAT, calling, chat_body, checked_error, post, request
-from tests.integration.conftest import UPSTREAM_KEY, Router, Start
+from tests.integration.conftest import UPSTREAM_KEY, Router, Start, in_shared
 
 ADMIN_KEY = "canary-admin-key"
 LAPTOP_KEY, BARE_KEY = "canary-laptop-key", "canary-bare-key"
@@ -93,6 +93,7 @@ async def test_without_an_admin_key_a_proxys_clients_are_not_admins(router: Rout
             assert response.status == 200
 
 
+@in_shared
 @pytest.mark.parametrize(
     "headers",
     [
@@ -104,22 +105,21 @@ async def test_without_an_admin_key_a_proxys_clients_are_not_admins(router: Rout
     ],
     ids=lambda headers: "{} {}".format(*next(iter(headers.items()))),
 )
-async def test_a_web_page_gets_nothing(
-    router: Router, upstream: DemoUpstream, headers: dict[str, str]
-) -> None:
+async def test_a_web_page_gets_nothing(shared: Router, headers: dict[str, str]) -> None:
     """T05 T06: by another site's origin, or by a name rebound to us."""
     is_host = "Host" in headers
-    for method, path, scope in every_route(router):
+    for method, path, scope in every_route(shared):
         if scope is not Scope.PUBLIC or is_host:
-            async with router.http.request(method, router.url + path, headers=headers) as response:
+            async with shared.http.request(method, shared.url + path, headers=headers) as response:
                 checked_error(await response.json(), 403)
                 assert "Access-Control-Allow-Origin" not in response.headers
-    assert not upstream.calls()
+    assert not await shared.rows()
 
 
 # One shape
 
 
+@in_shared
 @pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
@@ -140,11 +140,11 @@ async def test_a_web_page_gets_nothing(
     ],
 )
 async def test_every_refusal_has_the_one_shape(
-    router: Router, method: str, path: str, status: int, kind: str
+    shared: Router, method: str, path: str, status: int, kind: str
 ) -> None:
     """F60"""
     line = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
-    async with calling(router.url) as caller:
+    async with calling(shared.url) as caller:
         caller.writer.write(line.encode())
         reply = await caller.reply()
     assert (reply.status, reply.error["type"]) == (status, kind)

@@ -189,19 +189,27 @@ async def test_a_missing_finish_is_not_invented(router: Router, upstream: DemoUp
 # What it says of itself
 
 
-@pytest.mark.parametrize("is_stream", [False, True], ids=["plain", "stream"])
+USAGES = {
+    "repeat": "provider",
+    "empty": "provider",
+    "blank": "provider",
+    "twice": "provider",
+    "no_cost": "computed",
+    "absent": "unknown",
+    "negative": "unknown",
+    "huge": "unknown",
+    "text": "unknown",
+}
+
+
 @pytest.mark.parametrize(
-    ("usage", "source"),
+    ("usage", "source", "is_stream"),
     [
-        ("repeat", "provider"),
-        ("empty", "provider"),
-        ("blank", "provider"),
-        ("twice", "provider"),
-        ("no_cost", "computed"),
-        ("absent", "unknown"),
-        ("negative", "unknown"),
-        ("huge", "unknown"),
-        ("text", "unknown"),
+        *(pytest.param(*item, True, id=f"{item[0]}, stream") for item in USAGES.items()),
+        *(
+            pytest.param(u, USAGES[u], False, id=f"{u}, plain")
+            for u in ("no_cost", "absent", "text")
+        ),
     ],
 )
 async def test_usage_in_every_shape_makes_a_sound_row(

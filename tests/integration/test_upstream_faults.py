@@ -36,7 +36,8 @@ class Fault:
 
 
 def _counted(status: int) -> Fault:
-    return Fault(f"F08 {status}", {"status": status}, "upstream_5xx", status)
+    kinds = BOTH if status in (500, 503) else (True,)
+    return Fault(f"F08 {status}", {"status": status}, "upstream_5xx", status, kinds=kinds)
 
 
 FAULTS = [
@@ -398,12 +399,19 @@ REQUEST_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("is_stream", BOTH, ids=["plain", "stream"])
-@pytest.mark.parametrize("how", REQUEST_FAULTS.values(), ids=REQUEST_FAULTS.keys())
+@pytest.mark.parametrize(
+    ("how", "is_stream"),
+    [
+        *(pytest.param(how, False, id=f"{id}, plain") for id, how in REQUEST_FAULTS.items()),
+        pytest.param({"status": 400}, True, id="F13 400, stream"),
+        pytest.param({"status": 400, "via": "body"}, True, id="F15 a 400 inside a 200, stream"),
+        pytest.param({"status": 400, "via": "event"}, True, id="F17 a 400 first, stream"),
+    ],
+)
 async def test_a_request_at_fault_is_refused_once_with_upstreams_words(
     router: Router, upstream: DemoUpstream, how: dict[str, Any], is_stream: bool
 ) -> None:
-    """F13 F15: no other model could do better, and no breaker learns anything."""
+    """F13 F15 F17: no other model could do better, and no breaker learns anything."""
     how = {"message": "m" * 600, **how}
     upstream.fail(**how, headers={"X-Secret": "canary"})
     reply = await chat(router.url, stream=is_stream)
