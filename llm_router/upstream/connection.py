@@ -153,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._response: UpstreamResponse | None = None
         self._headers: list[tuple[str, str]] = []
         self._header_bytes = 0
+        self._head_bytes = 0
         self._interim = 0
         self._body: list[bytes] = []
         self._has_answered = False  # a byte of this answer has come
@@ -170,7 +171,8 @@ class Connection(asyncio.Protocol):
         if transport is None or transport.is_closing():
             raise self._broken_before_answer()
         self._head = asyncio.get_running_loop().create_future()
-        self._interim, self._has_answered = 0, False
+        self._interim = self._head_bytes = 0
+        self._has_answered = False
         transport.writelines((head, body))
         try:
             return await self._head
@@ -205,12 +207,18 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._deliver()
-            self._fail("The answer was not valid HTTP.")
-            self.abort()
+            if self._is_message_over:  # the answer is whole; what follows it nobody asked for
+                self._closes = True
+                self._finish()
+            self._refuse("The answer was not valid HTTP.")
             return
         self._deliver()
         if self._is_message_over:
             self._finish()
+        elif self._response is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > _HEADER_BYTES:
+                self._refuse("The answer's headers do not end.")
 
     def eof_received(self) -> None:
         if self._ends_with_connection:
@@ -224,11 +232,17 @@ class Connection(asyncio.Protocol):
 
     # The parser's callbacks
 
+    def on_message_begin(self) -> None:
+        if self._is_message_over:
+            raise ValueError("a second answer")
+        self._headers, self._header_bytes = [], 0  # what is left are trailers of the last one
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
         if self._header_bytes > _HEADER_BYTES or len(self._headers) >= _HEADER_COUNT:
             raise ValueError("too many headers")
-        self._headers.append((name.decode("latin-1"), value.decode("latin-1")))
+        # The parser leaves white space at the end of a value where it is.
+        self._headers.append((name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -242,7 +256,7 @@ class Connection(asyncio.Protocol):
         self._ends_with_connection = not (
             "Content-Length" in headers or "Transfer-Encoding" in headers or status in (204, 304)
         )
-        self._closes = headers.get("Connection", "").lower() == "close"
+        self._closes = not self._parser.should_keep_alive()
         self._response = UpstreamResponse(self, status, headers)
         if self._head is not None and not self._head.done():
             self._head.set_result(self._response)
@@ -282,8 +296,12 @@ class Connection(asyncio.Protocol):
             self.resume()
             self.is_used = True
             self._on_idle(self)
-        elif transport is not None:
-            transport.close()
+        else:
+            self.abort()
+
+    def _refuse(self, message: str) -> None:
+        self._fail(message)
+        self.abort()
 
     def _fail(self, message: str) -> None:
         head, self._head = self._head, None
