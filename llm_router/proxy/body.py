@@ -17,11 +17,13 @@ from llm_router.routing.chain import Needs
 from llm_router.settings import UpstreamSettings
 
 T = TypeVar("T")
+Piece = bytes | memoryview
 
 # English prose has about four bytes a token, code and JSON fewer. A candidate is left out for its
 # context only when even this low estimate does not fit; upstream decides the rest.
 BYTES_PER_TOKEN = 6
 _SURELY_FITS = 256 * 1024
+_MEDIA = (b";base64,", b'"image_url"', b'"input_audio"')
 _SOME_LIST = re.compile(rb"\[[ \t\r\n]*[^ \t\r\n\]]")
 _NULL = msgspec.Raw(b"null")
 
@@ -51,8 +53,8 @@ class ChatBody(msgspec.Struct, frozen=True):
     session: str | None
     needs: Needs
 
-    def for_model(self, model_id: str, settings: UpstreamSettings) -> bytes:
-        """Return the body to send: the client's bytes with the model exchanged.
+    def for_model(self, model_id: str, settings: UpstreamSettings) -> tuple[Piece, ...]:
+        """Return the body to send, in pieces: the client's bytes with the model exchanged.
 
         `models` and `route` name further models that would be tried behind our back, past the
         breaker and the ledger, so they are dropped unless the operator passes them.
@@ -61,14 +63,14 @@ class ChatBody(msgspec.Struct, frozen=True):
         dropped = self.found.keys() & _dropped_fields(settings)
         if "model" in self.found and not dropped:
             member = locate(self.text, self.found, "model")
-            return b"".join((self.raw[: member.value_at], name, self.raw[member.end :]))
+            return self.raw[: member.value_at], name, memoryview(self.raw)[member.end :]
         kept = [] if "model" in self.found else [b'"model":' + name]
         for key, m in members(self.raw).items():
             if key == "model":
                 kept.append(b'"model":' + name)
             elif key not in dropped:
                 kept.append(self.raw[m.name_at : m.end])
-        return b"{" + b",".join(kept) + b"}"
+        return (b"{" + b",".join(kept) + b"}",)
 
 
 def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
@@ -110,20 +112,17 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
 def _needs(
     messages: bytes, found: Mapping[str, msgspec.Raw], has_tools: bool, fmt: _Format | None
 ) -> Needs:
-    has_images = b'"image_url"' in messages
     text_bytes = len(messages)
-    # Searching costs as much as parsing, so only a long body is searched for what is no text.
-    if text_bytes > _SURELY_FITS and (
-        has_images or b";base64," in messages or b'"input_audio"' in messages
-    ):
+    # Data URLs are no text. Only a body that might not fit for its size is searched for them.
+    if text_bytes > _SURELY_FITS and any(mark in messages for mark in _MEDIA):
         text_bytes = 0
     limits = [_max_tokens(found, key) for key in ("max_completion_tokens", "max_tokens")]
     return Needs(
         prompt_tokens=text_bytes // BYTES_PER_TOKEN,
         max_tokens=next((limit for limit in limits if limit is not None), None),
         tools=has_tools,
-        images=has_images,
         structured_output=fmt is not None and fmt.type == "json_schema",
+        messages=messages,
     )
 
 

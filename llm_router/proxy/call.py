@@ -71,7 +71,7 @@ class Call:
         """Send the request; returns at the response headers. Raises UpstreamError."""
         context = self.context
         body = context.body.for_model(self.attempt.model, context.settings.upstream)
-        self.response = await context.upstream.chat(body, context.headers)
+        self.response = await context.upstream.chat(*body, headers=context.headers)
         return self.response
 
     async def refusal(self, response: UpstreamResponse, content_type: str) -> Failure | None:

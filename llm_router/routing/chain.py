@@ -19,13 +19,20 @@ _STRUCTURED = frozenset({"structured_outputs", "response_format"})
 
 
 class Needs(Struct, frozen=True, gc=False):
-    """What a request asks of a model. `prompt_tokens` is a low estimate."""
+    """What a request asks of a model. `prompt_tokens` is a low estimate.
+
+    Images are looked for in `messages` only when a candidate cannot take any: a search through a
+    long session costs as much as parsing it.
+    """
 
     prompt_tokens: int
     max_tokens: int | None = None
     tools: bool = False
-    images: bool = False
     structured_output: bool = False
+    messages: bytes = b""
+
+    def images(self) -> bool:
+        return b'"image_url"' in self.messages
 
 
 class Candidate(Struct, frozen=True, gc=False):
@@ -72,7 +79,7 @@ def _incapable(info: ModelInfo, needs: Needs) -> str | None:
     parameters = info.supported_parameters
     if needs.tools and parameters and "tools" not in parameters:
         return "tools"
-    if needs.images and info.input_modalities and "image" not in info.input_modalities:
+    if info.input_modalities and "image" not in info.input_modalities and needs.images():
         return "images"
     if needs.structured_output and parameters and not parameters & _STRUCTURED:
         return "structured output"

@@ -43,14 +43,17 @@ class UpstreamClient:
         self._headers = _lines(headers)
         self._chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}"
 
-    async def chat(self, body: bytes, headers: Mapping[str, str] | None = None) -> UpstreamResponse:
+    async def chat(
+        self, *body: bytes | memoryview, headers: Mapping[str, str] | None = None
+    ) -> UpstreamResponse:
         """Send a chat completion; returns at the response headers. Raises UpstreamError.
 
-        `headers` are added to ours; the caller vouches that they are printable.
+        The pieces of `body` are sent one behind the other. `headers` are added to ours; the caller
+        vouches that they are printable.
         """
         more = _lines(headers) if headers else ""
-        head = f"{self._chat}{more}Content-Length: {len(body)}\r\n\r\n"
-        return await self._pool.send(head.encode("latin-1"), body)
+        head = f"{self._chat}{more}Content-Length: {sum(map(len, body))}\r\n\r\n"
+        return await self._pool.send(head.encode("latin-1"), *body)
 
     async def get_json(
         self, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float

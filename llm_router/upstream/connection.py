@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    async def request(self, head: bytes, body: bytes) -> UpstreamResponse:
+    async def request(self, *pieces: bytes | memoryview) -> UpstreamResponse:
         """Send a request and return at the response's headers. Raises UpstreamError."""
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -173,7 +173,7 @@ class Connection(asyncio.Protocol):
         self._head = asyncio.get_running_loop().create_future()
         self._interim = self._head_bytes = 0
         self._has_answered = False
-        transport.writelines((head, body))
+        transport.writelines(pieces)
         try:
             return await self._head
         except asyncio.CancelledError:

@@ -28,20 +28,20 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_open = True
 
-    async def send(self, head: bytes, body: bytes = b"") -> UpstreamResponse:
-        """Send a whole request; returns at the response's headers. Raises UpstreamError.
+    async def send(self, *request: bytes | memoryview) -> UpstreamResponse:
+        """Send a whole request, in pieces; returns at the response's headers. Raises UpstreamError.
 
         A pooled connection that had silently died is replaced once: nothing of the answer had
         come, and its like closes on idle connections all the time.
         """
         connection = self._take() or await self._connect()
         try:
-            return await connection.request(head, body)
+            return await connection.request(*request)
         except UpstreamError as exc:
             if exc.kind is not FailureClass.STALE_CONNECTION:
                 raise
         fresh = await self._connect()
-        return await fresh.request(head, body)
+        return await fresh.request(*request)
 
     async def close(self) -> None:
         self._is_open = False

@@ -84,7 +84,7 @@ def test_what_a_model_cannot_do_leaves_it_out(
 
 
 def test_images_need_a_model_that_sees() -> None:
-    images = Needs(1, images=True)
+    images = Needs(1, messages=b'[{"content":[{"type":"image_url"}]}]')
     text_only = catalog(architecture={"input_modalities": ["text"]})
     seeing = catalog(architecture={"input_modalities": ["text", "image"]})
     assert left_out(images, text_only) == "images"
