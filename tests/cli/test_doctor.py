@@ -209,4 +209,4 @@ async def test_nobody_there_is_a_problem_for_openrouter_alone(
     status, facts = await online(capsys)
     assert status == 1
     assert len(facts["problems"]) == 1
-    assert "The connection failed" in facts["network"]["ollama"]
+    assert "cannot be reached" in facts["network"]["ollama"]
