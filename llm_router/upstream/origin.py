@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import errno
+import os
+import re
 import socket
 import ssl
 import urllib.request
@@ -53,7 +55,8 @@ class Origin:
             if exc.errno in _OUT_OF_RESOURCES:
                 message = "This machine is out of sockets or memory."
                 raise UpstreamError(FailureClass.LOCAL, message) from exc
-            reason = exc.strerror or type(exc).__name__
+            # The system's words: asyncio's own differ from loop to loop.
+            reason = os.strerror(exc.errno) if exc.errno else type(exc).__name__
             message = f"The provider cannot be reached: {reason}."
             raise UpstreamError(FailureClass.TRANSPORT, message) from exc
 
@@ -88,10 +91,10 @@ class Origin:
             received = await loop.sock_recv(sock, 4096)
             answer += received
             if not received or len(answer) > _PROXY_ANSWER_LIMIT:
-                raise ConnectionError("the proxy did not answer")
-        status = answer.split(b" ", 2)[1:2]
-        if status != [b"200"]:
-            raise ConnectionRefusedError(errno.ECONNREFUSED, "the proxy refused the connection")
+                raise UpstreamError(FailureClass.TRANSPORT, "The proxy did not answer.")
+        if not re.match(rb"HTTP/1\.[01] 200\b", answer):
+            message = "The proxy refused to connect to the provider."
+            raise UpstreamError(FailureClass.TRANSPORT, message)
 
 
 async def _open_socket(host: str, port: int) -> socket.socket:

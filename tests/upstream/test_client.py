@@ -39,7 +39,7 @@ async def broken(client: UpstreamClient) -> FailureClass:
 
 async def test_a_call_carries_our_key_and_what_openrouter_wants_to_know() -> None:
     async with running_chaos([REQUEST, OK, HANG]) as chaos, calling(chaos.url) as client:
-        response = await client.chat(BODY, {"x-session-id": "s-1"})
+        response = await client.chat(BODY, headers={"x-session-id": "s-1"})
         assert (response.status, await response.body()) == (200, b"{}")
         line, headers, body = request_of(chaos.connections[0])
     assert line == "POST /api/v1/chat/completions HTTP/1.1"
