@@ -73,10 +73,12 @@ def create_app(
     app[keys.SCOPES] = {}
     for part in _PARTS:
         for route in part.ROUTES:
-            added = app.router.add_route(
-                route.method, route.path, route.handler, expect_handler=chat.expect_later
-            )
-            app[keys.SCOPES][added] = route.scope
+            # Uptime monitors and load balancers ask with HEAD.
+            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+                added = app.router.add_route(
+                    method, route.path, route.handler, expect_handler=chat.expect_later
+                )
+                app[keys.SCOPES][added] = route.scope
     app.cleanup_ctx.extend(
         [_database, _ledger, _journal, _breakers, _upstream, _catalog, _classifier, _costs]
     )

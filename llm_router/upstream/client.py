@@ -18,7 +18,8 @@ from llm_router.settings import UpstreamSettings
 from llm_router.upstream.connection import UpstreamResponse
 from llm_router.upstream.pool import Pool
 
-PROJECT_URL = "https://github.com/llm-router/llm-router"
+# OpenRouter attributes calls by such an address (openrouter.ai/docs, App Attribution).
+APP_URL = "http://localhost/llm-router"
 
 
 class UpstreamClient:
@@ -34,8 +35,7 @@ class UpstreamClient:
             "Accept-Encoding": "identity",
             "Content-Type": "application/json",
             "User-Agent": f"llm-router/{__version__}",
-            # How OpenRouter attributes calls to an app (openrouter.ai/docs, App Attribution).
-            "HTTP-Referer": PROJECT_URL,
+            "HTTP-Referer": APP_URL,
             "X-Title": "llm-router",
         }
         if settings.api_key is not None:

@@ -163,3 +163,10 @@ async def test_a_restart_keeps_rows_and_open_breakers(start: Start, upstream: De
             assert response.headers["x-router-model"] == "openrouter/aurora-alpha"
             assert response.headers["x-router-attempts"] == "1"
         assert len(await router.rows()) == 2
+
+
+async def test_monitors_may_ask_with_head(router: Router) -> None:
+    for path in ("/", "/health", "/health/ready", "/v1/models"):
+        async with router.http.head(f"{router.url}{path}") as response:
+            assert response.status == 200
+            assert await response.read() == b""

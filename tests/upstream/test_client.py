@@ -7,7 +7,7 @@ import pytest
 from llm_router import __version__
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
-from llm_router.upstream.client import PROJECT_URL, UpstreamClient
+from llm_router.upstream.client import APP_URL, UpstreamClient
 from tests.fakes.chaos import FIN, HANG, REQUEST, RST, Connection, Step, running_chaos
 from tests.fakes.waiting import until
 from tests.upstream.conftest import KEY, calling
@@ -52,7 +52,7 @@ async def test_a_call_carries_our_key_and_what_openrouter_wants_to_know() -> Non
         "content-type": "application/json",
         "content-length": str(len(BODY)),
         "user-agent": f"llm-router/{__version__}",
-        "http-referer": PROJECT_URL,
+        "http-referer": APP_URL,
         "x-title": "llm-router",
         "x-session-id": "s-1",
     }
