@@ -25,7 +25,7 @@ from llm_router.web.server import Runner
 from tests.fakes.upstream import running_upstream
 
 UPSTREAM_KEY = "sk-or-canary-upstream"
-PATIENCE_S = 10.0  # how long a test waits for what must come; nothing is asserted about it
+PATIENCE_S = 30.0  # how long a test waits for what must come; nothing is asserted about it
 
 
 async def eventually(test: Callable[[], Awaitable[bool]]) -> None:

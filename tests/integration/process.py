@@ -50,7 +50,7 @@ class Server:
         try:
             async with calling(self.url):
                 return False
-        except ConnectionRefusedError:
+        except ConnectionError:
             return True
 
 

@@ -37,7 +37,7 @@ FAULTS = [
           "stream_truncated"),
     Fault("F28 an event without end", {"insert": b"data: " + 17 * MIB * b"x", "after": CUT},
           "event_too_large"),
-    Fault("F30 a trickle", {"chunks": 50, "gap": 50}, "total_timeout", {"total_s": 0.2}),
+    Fault("F30 a trickle", {"chunks": 50, "gap": 50}, "total_timeout", {"total_s": 0.4}),
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from tests.integration.conftest import UPSTREAM_KEY, Router, Start
 GLM, AURORA, MINI = "z-ai/glm-5", "openrouter/aurora-alpha", "openai/gpt-4o-mini"
 CODE = (GLM, AURORA, MINI)  # the chain of `code`, which these tests ask for
 BOTH = (False, True)
-NO_LONGER = {"first_event_s": 0.2, "total_s": 0.2}
+NO_LONGER = {"first_event_s": 0.4}
 REFUSED, UNKNOWN = (0, "computed"), (None, "unknown")
 
 
@@ -64,9 +64,9 @@ FAULTS = [
     Fault("F17 a rate limit first", {"status": 429, "via": "event"}, "rate", 429, failures=0,
           is_cool=True, kinds=(True,)),
     Fault("F18 comments for ever", {"stall": 0, "beat": 20}, "stall_first", None, UNKNOWN,
-          kinds=(True,), deadlines=NO_LONGER | {"total_s": 60}),
+          kinds=(True,), deadlines=NO_LONGER),
     Fault("F19 headers never come", {"stall": HEADERS}, "stall_first", None, UNKNOWN,
-          kinds=(True,), deadlines=NO_LONGER | {"total_s": 60}),
+          kinds=(True,), deadlines=NO_LONGER),
     Fault("F20 a role, then a reset", {"role": True, "drop": 0}, "protocol_pre", None, UNKNOWN,
           kinds=(True,)),
     Fault("F20 a role, then the end", {"role": True, "end": 0}, "protocol_pre", 200, UNKNOWN,
@@ -200,7 +200,7 @@ async def test_a_chain_in_which_every_model_was_too_slow_is_a_timeout(
 async def test_the_whole_chain_has_one_deadline_too(start: Start, upstream: DemoUpstream) -> None:
     """F19: what is left of it is all that the next model gets, and then nobody is asked."""
     upstream.fail(stall=HEADERS)
-    async with start(deadlines={"first_event_s": 0.2, "chain_s": 0.3}) as router:
+    async with start(deadlines={"first_event_s": 0.3, "chain_s": 0.5}) as router:
         reply = await chat(router.url, stream=True)
     assert reply.status == 504
     assert [call.model for call in upstream.calls()] == [GLM, AURORA]
@@ -211,7 +211,7 @@ async def test_while_nothing_comes_the_client_is_kept_company(
 ) -> None:
     """F18: our own comments fix the status, but not the model."""
     upstream.fail(GLM, stall=0, beat=20)
-    async with start(server={"keepalive_s": 0.05}, deadlines={"first_event_s": 0.3}) as router:
+    async with start(server={"keepalive_s": 0.05}, deadlines={"first_event_s": 0.4}) as router:
         reply = await chat(router.url, stream=True)
         [row] = await router.rows()
     reply.assert_clean_stream()
