@@ -33,6 +33,7 @@ class CommitGate:
         self._finishes: dict[object, str] = {}
         self.is_committed = False
         self.is_done = False  # [DONE] was seen: nothing that follows counts
+        self.has_more = False  # something came behind the end
         self.failure: Failure | None = None
         self.error_passed = False  # the failure is the provider's own error event, already passed
         self.events = 0  # data events so far, for the idle deadline
@@ -90,6 +91,9 @@ class CommitGate:
     def _look(self, region: bytes) -> bytes:
         out = bytearray()
         for event in split_events(region):
+            if self.is_over:
+                self.has_more = True
+                break
             passes = self._event(event)
             if self.is_committed and self._held:
                 out += self._held
@@ -99,8 +103,6 @@ class CommitGate:
                 if self.is_over and event.endswith(b"\r\n\r"):
                     # Its line feed is on the way, and nobody will wait for it.
                     (out if self.is_committed else self._held).extend(b"\n")
-            if self.is_over:
-                break
         self._bound_held()
         return bytes(out)
 

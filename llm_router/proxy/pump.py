@@ -62,7 +62,8 @@ class Pump:
 
     def feed(self, block: bytes) -> None:
         if self._gate.is_over:
-            return  # nothing counts behind the end
+            self._gate.has_more = True  # nothing counts behind the end
+            return
         out = self._gate.feed(block)
         if self._gate.is_over:
             self._rest = out

@@ -116,7 +116,9 @@ class StreamCall(Call):
     def _leave(self, response: UpstreamResponse) -> None:
         """Keep the connection for the next call; its last chunk may still be on the way."""
         self.response = None
-        if not response.is_complete():
+        if self._gate.has_more:
+            response.discard()
+        elif not response.is_complete():
             launch(_read_leftovers(response), name="upstream-leftovers")
 
     def _late(self) -> Failure:

@@ -16,7 +16,7 @@ from llm_router.errors import (
 )
 from llm_router.routing.breaker import Refusal
 from llm_router.routing.chain import Candidate
-from llm_router.routing.failures import Failure
+from llm_router.routing.failures import Failure, FailureClass
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,9 @@ def in_band_error(failure: Failure) -> Mapping[str, Any]:
 
     Without `choices`: that is the shape which every client library takes for an error.
     """
-    return {"error": {"message": failure.message, "code": 502, "type": failure.kind.value}}
+    is_ours = failure.kind is FailureClass.DRAINING
+    kind = "server_draining" if is_ours else failure.kind.value
+    return {"error": {"message": failure.message, "code": 502, "type": kind}}
 
 
 def _all_cool(failures: Sequence[Failure], refusals: Sequence[Refusal]) -> bool:

@@ -111,6 +111,10 @@ class UpstreamResponse:
         if not self._is_complete and self._error is None:
             self._connection.abort()
 
+    def discard(self) -> None:
+        """Drop the connection although the body may be whole: its sender cannot be trusted."""
+        self._connection.discard(self)
+
     # The connection's side
 
     def feed(self, block: bytes) -> None:
@@ -151,6 +155,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._head: asyncio.Future[UpstreamResponse] | None = None
         self._response: UpstreamResponse | None = None
+        self._latest: UpstreamResponse | None = None
         self._headers: list[tuple[str, str]] = []
         self._header_bytes = 0
         self._head_bytes = 0
@@ -184,6 +189,11 @@ class Connection(asyncio.Protocol):
         """Break the connection off now; the provider notices and stops generating."""
         if self._transport is not None:
             self._transport.abort()
+
+    def discard(self, response: UpstreamResponse) -> None:
+        """Abort, unless the connection serves somebody else by now."""
+        if self._latest is response and self._head is None:
+            self.abort()
 
     def pause(self) -> None:
         if self._transport is not None:
@@ -257,7 +267,7 @@ class Connection(asyncio.Protocol):
             "Content-Length" in headers or "Transfer-Encoding" in headers or status in (204, 304)
         )
         self._closes = not self._parser.should_keep_alive()
-        self._response = UpstreamResponse(self, status, headers)
+        self._response = self._latest = UpstreamResponse(self, status, headers)
         if self._head is not None and not self._head.done():
             self._head.set_result(self._response)
         self._head = None

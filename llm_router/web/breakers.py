@@ -28,6 +28,7 @@ async def show(request: web.Request) -> web.Response:
     seen = {view.subject for view in views}
     unseen = (BreakerView(id_, "closed") for id_ in request.app[CONFIG].current.model_ids() - seen)
     models = sorted((*views, *unseen), key=lambda view: view.subject)
+    await _flush(request)
     return json_answer(
         {
             "breakers": [view.as_dict() for view in models if not view.is_gate],
@@ -62,12 +63,12 @@ async def _transitions(request: web.Request) -> list[dict[str, Any]] | None:
 
 
 async def _flush(request: web.Request) -> None:
-    """Let the rows show the reset at once if they can; it is journaled whether they can or not."""
+    """Let the rows show what has just happened if they can; it is journaled either way."""
     try:
         async with asyncio.timeout(_FLUSH_S):
             await request.app[INGESTOR].flush()
     except (StorageError, OSError) as exc:
-        log.warning("the reset is in force and will be stored later: %s", exc)
+        log.warning("what breakers did is in force and will be stored later: %s", exc)
 
 
 def _unknown(name: str, known: Iterable[str]) -> NotFound:

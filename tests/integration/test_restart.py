@@ -118,7 +118,7 @@ async def test_sigterm_lets_streams_end_and_cuts_those_that_take_too_long(
         assert rest.is_whole
         assert rest.body.endswith(b"data: [DONE]\n\n")
         cut = await long.rest()
-        assert cut.last_words["type"] == "draining"
+        assert cut.last_words["type"] == "server_draining"
         refused = await silent.reply()
         assert (refused.status, refused.error["type"]) == (503, "unavailable")
         assert await server.exit_code() == 0
@@ -146,7 +146,7 @@ async def test_a_second_signal_ends_it_at_once(upstream: DemoUpstream, tmp_path:
         server.stop()
         await eventually(server.is_refusing)
         server.stop()
-        assert (await caller.rest()).last_words["type"] == "draining"
+        assert (await caller.rest()).last_words["type"] == "server_draining"
         assert await server.exit_code() == 0
         [row] = server.rows()
     assert (row["outcome"], row["error_class"], row["http_status"]) == (

@@ -216,10 +216,20 @@ async def test_an_answer_with_its_finish_is_whole_however_it_goes_on(
         assert (await router.breaker(GLM))["failures"] == 0
 
 
-async def test_a_connection_that_goes_on_behind_done_is_not_used_again(start: Start) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [
+        stream(ANSWER, *([MIB * b"x"] * 8), is_whole=False),
+        stream(ANSWER, b"data: {}\n\n"),
+        stream(ANSWER + b"data: {}\n\n"),
+    ],
+    ids=["without end", "an event", "an event in the same block"],
+)
+async def test_a_connection_that_goes_on_behind_done_is_not_used_again(
+    start: Start, more: bytes
+) -> None:
     """F25"""
-    endless = stream(ANSWER, *([MIB * b"x"] * 8), is_whole=False)
-    async with router_on(start, [REQUEST, endless, REQUEST], HEALTHY[True]) as (router, chaos):
+    async with router_on(start, [REQUEST, more, REQUEST], HEALTHY[True]) as (router, chaos):
         for _ in range(2):
             assert_answered(await chat(router.url, stream=True), is_stream=True)
         assert [c.received.count(b"POST") for c in chaos.connections] == [0, 1, 1]
