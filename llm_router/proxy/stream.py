@@ -132,6 +132,9 @@ class StreamCall(Call):
 async def _read_leftovers(response: UpstreamResponse) -> None:
     try:
         async with asyncio.timeout(_LEFTOVER_S):
-            await response.body(_LEFTOVER_LIMIT)
+            rest = await response.body(_LEFTOVER_LIMIT)
     except (TimeoutError, UpstreamError):
         response.close()
+        return
+    if rest:
+        response.discard()

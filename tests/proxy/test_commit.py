@@ -299,6 +299,8 @@ def test_done_ends_the_answer_and_nothing_behind_it_counts() -> None:
         assert out == WHOLE
         assert gate.is_done
         assert gate.facts() == WHOLE_FACTS
+    assert run([WHOLE + extra])[1].has_more
+    assert not run([WHOLE])[1].has_more
 
 
 def test_a_finish_without_done_is_completed_and_gets_its_done() -> None:
