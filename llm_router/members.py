@@ -54,9 +54,18 @@ def members(raw: bytes) -> dict[str, Member]:
     return dict(_walk(*_decode(raw)))
 
 
-def locate(text: bytes, found: Mapping[str, msgspec.Raw], name: str) -> Member:
-    """Return where a member stands in what `read_object` returned."""
-    return next(member for key, member in _walk(text, found) if key == name)
+def locate(text: bytes, found: Mapping[str, msgspec.Raw], name: str) -> tuple[int, int]:
+    """Return where a member's value begins and ends in what `read_object` returned."""
+    opening = _OPEN.match(text)
+    at = opening.end() if opening is not None else 0
+    for key, encoded in found.items():
+        start = _value_at(text, at, key)
+        end = start + len(encoded)
+        if key == name:
+            return start, end
+        after = _NEXT.match(text, end)
+        at = after.end() if after is not None else 0
+    raise KeyError(name)
 
 
 def values(raw: bytes) -> dict[str, msgspec.Raw]:

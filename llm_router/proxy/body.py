@@ -62,8 +62,8 @@ class ChatBody(msgspec.Struct, frozen=True):
         name = msgspec.json.encode(model_id)
         dropped = self.found.keys() & _dropped_fields(settings)
         if "model" in self.found and not dropped:
-            member = locate(self.text, self.found, "model")
-            return self.raw[: member.value_at], name, memoryview(self.raw)[member.end :]
+            start, end = locate(self.text, self.found, "model")
+            return self.raw[:start], name, memoryview(self.raw)[end:]
         kept = [] if "model" in self.found else [b'"model":' + name]
         for key, m in members(self.raw).items():
             if key == "model":

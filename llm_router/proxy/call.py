@@ -19,6 +19,7 @@ from llm_router.proxy.exchange import Exchange, Facts
 from llm_router.proxy.relay import ClientStream
 from llm_router.routing.breaker import Breakers, Permit
 from llm_router.routing.catalog import Catalog
+from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import Settings
 from llm_router.upstream.client import UpstreamClient
@@ -55,9 +56,19 @@ class Call:
         self.attempt = context.exchange.attempt("chat", model)
         self.response: UpstreamResponse | None = None
 
-    async def run(self, chain_ends: float, is_last: bool) -> web.StreamResponse | Failure:
-        """Return the answer, or a Failure of which the client has seen nothing."""
+    async def run(
+        self, chain_ends: float, later: tuple[Candidate, ...]
+    ) -> web.StreamResponse | Failure:
+        """Return the answer, or a Failure of which the client has seen nothing.
+
+        `later` are the candidates that could still be asked.
+        """
         raise NotImplementedError
+
+    def is_last(self, later: tuple[Candidate, ...]) -> bool:
+        """True when nobody is left who might say more than this candidate."""
+        peek = self.context.breakers.peek
+        return all(c.left_out is not None or peek(c.model) is not None for c in later)
 
     async def broke(self, failure: Failure) -> Failure:
         """The call ended badly. Raises ResponseCut when the client had seen some of the answer."""

@@ -43,8 +43,8 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
         if isinstance(admitted, Refusal):
             fates.append(Fate(candidate, refusal=admitted))
             continue
-        is_last = not _anyone_in(context, chain[position + 1 :])
-        ended = await _try(context, candidate, admitted, chain_ends, is_last)
+        later = chain[position + 1 :]
+        ended = await _try(context, candidate, admitted, chain_ends, later)
         if not isinstance(ended, Failure):
             return ended
         fates.append(Fate(candidate, failure=ended))
@@ -59,19 +59,18 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
     raise error
 
 
-def _anyone_in(context: Context, later: tuple[Candidate, ...]) -> bool:
-    peek = context.breakers.peek
-    return any(c.left_out is None and peek(c.model) is None for c in later)
-
-
 async def _try(
-    context: Context, candidate: Candidate, permit: Permit, chain_ends: float, is_last: bool
+    context: Context,
+    candidate: Candidate,
+    permit: Permit,
+    chain_ends: float,
+    later: tuple[Candidate, ...],
 ) -> web.StreamResponse | Failure:
     """Call one candidate. A Failure means that the client has seen nothing of it."""
     kind: type[Call] = StreamCall if context.body.is_stream else PlainCall
     call = kind(context, candidate.model, permit)
     try:
-        return await call.run(chain_ends, is_last)
+        return await call.run(chain_ends, later)
     except ClientGone:
         call.abandoned()
         raise

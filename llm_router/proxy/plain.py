@@ -8,6 +8,7 @@ from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_refusal
 from llm_router.proxy.exchange import NO_FACTS, Facts
+from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
 
@@ -19,7 +20,9 @@ class PlainCall(Call):
     def facts(self) -> Facts:
         return self._facts
 
-    async def run(self, chain_ends: float, is_last: bool) -> web.StreamResponse | Failure:
+    async def run(
+        self, chain_ends: float, later: tuple[Candidate, ...]
+    ) -> web.StreamResponse | Failure:
         try:
             async with asyncio.timeout(self.context.settings.deadlines.total_s):
                 response = await self.open()
@@ -33,12 +36,12 @@ class PlainCall(Call):
             return await self.broke(Failure(FailureClass.TOTAL_TIMEOUT, "No answer in time."))
         except UpstreamError as exc:
             return await self.broke(before_answer(exc))
-        return self._judge(body, is_last)
+        return self._judge(body, later)
 
-    def _judge(self, body: bytes, is_last: bool) -> web.StreamResponse | Failure:
+    def _judge(self, body: bytes, later: tuple[Candidate, ...]) -> web.StreamResponse | Failure:
         self._facts, failure = read_answer(body)
         is_empty = failure is not None and failure.kind is FailureClass.EMPTY
-        if failure is not None and not (is_empty and is_last):
+        if failure is not None and not (is_empty and self.is_last(later)):
             has_worked = bool(self._facts.usage.completion_tokens)
             return self.failed(failure, was_refused=is_refusal(failure) and not has_worked)
         self.completed(self._facts, note="empty" if is_empty else None)

@@ -13,6 +13,7 @@ from llm_router.proxy.exchange import Facts
 from llm_router.proxy.pump import Pump
 from llm_router.proxy.verdict import in_band_error
 from llm_router.routing.breaker import Permit
+from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.tasks import launch
 from llm_router.upstream.connection import UpstreamResponse
@@ -32,7 +33,9 @@ class StreamCall(Call):
     def facts(self) -> Facts:
         return self._gate.facts()
 
-    async def run(self, chain_ends: float, is_last: bool) -> web.StreamResponse | Failure:
+    async def run(
+        self, chain_ends: float, later: tuple[Candidate, ...]
+    ) -> web.StreamResponse | Failure:
         deadlines = self.context.settings.deadlines
         now = self._loop.time()
         self._total_ends = now + deadlines.total_s
@@ -44,7 +47,7 @@ class StreamCall(Call):
                     return self.failed(failure, was_refused=is_refusal(failure))
                 self.context.breakers.answered(self.permit)
                 self.context.exchange.answered(self.attempt, response.generation_id)
-                return await self._relay(response, deadline, is_last)
+                return await self._relay(response, deadline, later)
         except TimeoutError:
             return await self.broke(self._late())
         except UpstreamError as exc:
@@ -58,7 +61,7 @@ class StreamCall(Call):
         return await super().broke(failure)
 
     async def _relay(
-        self, response: UpstreamResponse, deadline: Deadline, is_last: bool
+        self, response: UpstreamResponse, deadline: Deadline, later: tuple[Candidate, ...]
     ) -> web.StreamResponse | Failure:
         """Hold the answer until its commit, then let it through until it ends."""
         gate, context = self._gate, self.context
@@ -74,7 +77,7 @@ class StreamCall(Call):
                 out = await pump.run(response)
             if gate.is_over:
                 deadline.move(NEVER)
-                return await self._ended(response, out, is_last)
+                return await self._ended(response, out, later)
 
     async def _begin(self) -> None:
         """The commit: from here on nobody else may answer."""
@@ -84,10 +87,10 @@ class StreamCall(Call):
         await self.context.client.open(self.client_headers())
 
     async def _ended(
-        self, response: UpstreamResponse, out: bytes, is_last: bool
+        self, response: UpstreamResponse, out: bytes, later: tuple[Candidate, ...]
     ) -> web.StreamResponse | Failure:
         gate, failure, note = self._gate, self._gate.failure, self._gate.note
-        if failure is not None and failure.kind is FailureClass.EMPTY and is_last:
+        if failure is not None and failure.kind is FailureClass.EMPTY and self.is_last(later):
             out, failure, note = gate.held(), None, "empty"
         if failure is None:
             if not self._is_begun:

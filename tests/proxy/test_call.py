@@ -134,7 +134,7 @@ def test_the_base_of_both_kinds_is_no_call_of_its_own() -> None:
         with pytest.raises(NotImplementedError):
             Call.facts(call)
         with pytest.raises(NotImplementedError):
-            await Call.run(call, 0, True)
+            await Call.run(call, 0, ())
         call.close()
 
     run(main())
