@@ -1,14 +1,17 @@
 """What differs between operating systems, in one place and with fallbacks.
 
-Linux is the home. macOS and Windows lack CLOCK_BOOTTIME and the boot id; Windows
-also lacks `fcntl`, so its file locks come from `msvcrt`.
+Linux is the home. macOS and Windows lack CLOCK_BOOTTIME, the boot id and a way to ask what a
+connection's peer has taken; Windows also lacks `fcntl`, so its file locks come from `msvcrt`.
 """
 
 import os
 import sys
 import time
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
@@ -29,6 +32,34 @@ else:
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+if sys.platform == "linux":
+    import termios
+
+    def _unacknowledged(fd: int) -> int:
+        """SIOCOUTQ, as tcp(7) describes it."""
+        return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+else:
+
+    def _unacknowledged(fd: int) -> int:
+        return 0
+
+
+def untaken_bytes(transport: "asyncio.WriteTransport") -> int:
+    """Return how much of what was written has not reached the other end.
+
+    The kernel takes megabytes at a time, so our own buffer may stand still for a minute while a
+    slow client reads all the while.
+    """
+    unsent = transport.get_write_buffer_size()
+    sock = transport.get_extra_info("socket")
+    if not unsent or sock is None:
+        return unsent
+    try:
+        return unsent + _unacknowledged(sock.fileno())
+    except (OSError, ValueError):  # closed already
+        return unsent
 
 
 def boot_time() -> float:

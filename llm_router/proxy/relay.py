@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
+from llm_router import platform
 from llm_router.errors import ClientGone
 from llm_router.settings import Settings
 from llm_router.tasks import spawn
@@ -85,7 +86,7 @@ class ClientStream:
         transport, writer = self._request.transport, self._writer
         waiting = None
         while transport is not None and writer is not None:
-            left = transport.get_write_buffer_size()
+            left = platform.untaken_bytes(transport)
             if waiting is not None and left >= waiting:
                 transport.abort()
                 raise ClientGone(f"The client read nothing for {self._write_s:g} s.")

@@ -1,4 +1,4 @@
-"""aiohttp's server with what it lacks: a deadline for headers, and errors in the one shape.
+"""aiohttp's server with what it lacks: deadlines for its clients, and errors in the one shape.
 
 Its defaults are meant for applications behind a proxy; this one may stand in front.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
+from llm_router import platform
 from llm_router.errors import Internal, InvalidRequest
 from llm_router.proxy.exchange import new_request_id
 from llm_router.settings import DeadlineSettings
@@ -20,20 +21,40 @@ log = logging.getLogger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """A client's connection. Headers must be whole `header_s` after their first byte."""
+    """A client's connection. Headers must be whole `header_s` after their first byte, and of what
+    is sent something must move every `write_s`.
+    """
 
-    __slots__ = ("_header_s", "headers_due", "is_busy")
+    __slots__ = ("_deadlines", "_moved_at", "_untaken", "headers_due", "is_busy")
 
-    def __init__(self, server: web.Server, header_s: float, **options: Any) -> None:
+    def __init__(self, server: web.Server, deadlines: DeadlineSettings, **options: Any) -> None:
         super().__init__(server, **options)
-        self._header_s = header_s
+        self._deadlines = deadlines
+        self._untaken = 0
+        self._moved_at = 0.0
         self.headers_due: float | None = None
         self.is_busy = False
 
     def data_received(self, data: bytes) -> None:
         if self.headers_due is None and not self.is_busy:
-            self.headers_due = self._loop.time() + self._header_s
+            self.headers_due = self._loop.time() + self._deadlines.header_s
         super().data_received(data)
+
+    def is_too_slow(self, now: float) -> bool:
+        """Say whether a deadline has passed; asked again and again, with the loop's time."""
+        if self.headers_due is not None and now > self.headers_due:
+            return True
+        untaken = platform.untaken_bytes(self.transport) if self.transport is not None else 0
+        if not untaken or untaken != self._untaken:
+            self._untaken, self._moved_at = untaken, now
+        return now > self._moved_at + self._deadlines.write_s
+
+    def drop(self) -> None:
+        """Close without waiting for the client to take what is unsent."""
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            transport.abort()
 
     def handle_error(
         self,
@@ -58,7 +79,7 @@ class Connection(web.RequestHandler):
 
 
 class Server(web.Server):
-    """Makes `Connection`s and closes those that dawdle over their headers."""
+    """Makes `Connection`s and drops those whose clients dawdle."""
 
     def __init__(self, inner: web.Server, deadlines: DeadlineSettings) -> None:
         super().__init__(
@@ -67,7 +88,7 @@ class Server(web.Server):
             # A client that leaves must cancel its handler, and that the generation it pays for.
             handler_cancellation=True,
         )
-        self._header_s = deadlines.header_s
+        self._deadlines = deadlines
         self._options = {
             "loop": asyncio.get_running_loop(),
             "keepalive_timeout": deadlines.connection_idle_s,
@@ -76,17 +97,17 @@ class Server(web.Server):
         }
 
     def __call__(self) -> Connection:
-        return Connection(self, self._header_s, **self._options)
+        return Connection(self, self._deadlines, **self._options)
 
-    async def close_slow_connections(self) -> None:
+    async def drop_slow_connections(self) -> None:
         loop = asyncio.get_running_loop()
+        tick_s = min(1.0, self._deadlines.header_s / 4, self._deadlines.write_s / 4)
         while True:
-            await asyncio.sleep(min(1.0, self._header_s / 4))
+            await asyncio.sleep(tick_s)
             now = loop.time()
             for connection in self.connections:
-                due = connection.headers_due if isinstance(connection, Connection) else None
-                if due is not None and now > due:
-                    connection.force_close()
+                if isinstance(connection, Connection) and connection.is_too_slow(now):
+                    connection.drop()
 
 
 class Runner(web.AppRunner):
@@ -99,7 +120,7 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         server = Server(await super()._make_server(), self._deadlines)
-        self._watch = spawn(server.close_slow_connections(), name="slow-connections")
+        self._watch = spawn(server.drop_slow_connections(), name="slow-connections")
         return server
 
     async def _cleanup_server(self) -> None:
