@@ -26,9 +26,9 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         rid = request_id.get()
         where = f" [{rid}]" if rid else ""
-        message = _escaped(record.getMessage()[:LONGEST_LINE])
+        message = _escaped(record.getMessage())[:LONGEST_LINE]
         line = f"{utc_text(record.created)} {record.levelname.lower():7} {message}{where}"
-        return line + _traceback(record)
+        return line + _traceback(record)[:LONGEST_LINE]
 
 
 class JsonFormatter(logging.Formatter):

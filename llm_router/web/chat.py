@@ -10,6 +10,7 @@ from llm_router.errors import (
     InvalidRequest,
     PayloadTooLarge,
     RequestTimeout,
+    Unavailable,
     UnsupportedMediaType,
 )
 from llm_router.keys import (
@@ -52,7 +53,9 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         except HttpError as exc:
             _finish(request, exchange, "failed", exc.status, exc.type)
             raise
-        except (asyncio.CancelledError, ClientGone):
+        except (asyncio.CancelledError, ClientGone) as exc:
+            if exchange.is_cut and isinstance(exc, asyncio.CancelledError):
+                raise _shutting_down(request, exchange) from None
             status = 200 if exchange.first_chunk_ms is not None else CLIENT_CLOSED_REQUEST
             _finish(request, exchange, "abandoned", status, FailureClass.CLIENT_GONE.value)
             raise
@@ -88,6 +91,18 @@ async def _answer(request: web.Request, exchange: Exchange) -> web.StreamRespons
         headers=for_upstream(request.headers),
     )
     return await dispatch(context, plan.chain)
+
+
+def _shutting_down(request: web.Request, exchange: Exchange) -> Unavailable:
+    """The router itself cancelled a request that had called nobody yet: its client is still there.
+
+    What has called somebody is ended where it is called.
+    """
+    if (task := asyncio.current_task()) is not None:
+        task.uncancel()
+    error = Unavailable("The router is shutting down.", retry_after_s=5)
+    _finish(request, exchange, "failed", error.status, error.type)
+    return error
 
 
 def _finish(
