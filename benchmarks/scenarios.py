@@ -1,0 +1,70 @@
+"""What is measured: the load, and who has to carry it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.contestants import FLOOR, MODES, ROUTER, Name
+from benchmarks.prompts import Shape
+
+# A stream lasts this much longer than its gaps: it is written, carried and read.
+_SLACK_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`against` is whom the others are compared with."""
+
+    name: str
+    title: str
+    shape: Shape
+    conns: int
+    contestants: tuple[Name, ...]
+    unit: Literal["request", "chunk"] = "request"
+    against: Name = FLOOR
+
+    def warm_s(self, seconds: float) -> float:
+        """Return how long to wait before counting: streams begin one by one, over the first."""
+        stream_s = self.shape.chunks * self.shape.gap_ms / 1000 if self.shape.is_stream else 0
+        return min(1.0, seconds / 2) if self.conns == 1 else max(stream_s + _SLACK_S, seconds / 4)
+
+
+SCENARIOS = (
+    Scenario(
+        "plain",
+        "Plain answers of 1 KB, 32 connections",
+        Shape(),
+        32,
+        (FLOOR, ROUTER, "nginx"),
+    ),
+    Scenario(
+        "stream",
+        "10,000 chunks a second: 200 streams, 100 chunks each, 20 ms apart",
+        Shape(is_stream=True, chunks=100, gap_ms=20),
+        200,
+        (FLOOR, ROUTER, "nginx"),
+        unit="chunk",
+    ),
+    Scenario(
+        "long",
+        "Conversations of 200 KB, 8 connections",
+        Shape(body_kb=200),
+        8,
+        (FLOOR, ROUTER, "nginx"),
+    ),
+    Scenario(
+        "first",
+        "Time to the first chunk of a stream, 1 connection",
+        Shape(is_stream=True, chunks=2, gap_ms=1),
+        1,
+        ("direct", FLOOR, ROUTER, "nginx"),
+        against="direct",
+    ),
+    Scenario(
+        "modes",
+        "Ways to classify, one prompt in five doubtful, 4 connections",
+        Shape(prompts="mixed"),
+        4,
+        (FLOOR, *MODES),
+    ),
+)
+NAMES = tuple(scenario.name for scenario in SCENARIOS)

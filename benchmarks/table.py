@@ -1,0 +1,68 @@
+"""The summaries as Markdown, which reads as well in a terminal as in the documentation."""
+
+from collections.abc import Callable, Sequence
+
+from benchmarks.scenarios import Scenario
+from benchmarks.summary import Spread, Summary
+
+Column = tuple[str, Callable[[Summary], str]]
+
+
+def render(scenario: Scenario, summaries: Sequence[Summary]) -> str:
+    """Return a heading and a table with a row for each contestant."""
+    columns = _columns(scenario)
+    rows = [[title for title, _ in columns]]
+    rows += [[show(summary) for _, show in columns] for summary in summaries]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [_line(row, widths) for row in rows]
+    rule = "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|"
+    lines.insert(1, rule.replace(":", "-", 1))  # names to the left, figures to the right
+    return "\n".join([f"### {scenario.name}: {scenario.title}", "", *lines, ""])
+
+
+def _columns(scenario: Scenario) -> list[Column]:
+    name: Column = ("", lambda summary: summary.contestant)
+    if scenario.against == "direct":
+        return [
+            name,
+            ("p50 ms", lambda summary: f"{summary.p50_ms:.2f}"),
+            ("p99 ms", lambda summary: f"{summary.p99_ms:.2f}"),
+            ("added p50 ms", lambda summary: _added(summary.added_p50_ms)),
+            ("added p99 ms", lambda summary: _added(summary.added_p99_ms)),
+        ]
+    columns: list[Column] = [
+        name,
+        (f"CPU µs per {scenario.unit}", lambda summary: _number(summary.cpu_us)),
+        (f"to {scenario.against}", lambda summary: _ratio(summary.ratio)),
+        (f"{scenario.unit}s/s", lambda summary: f"{summary.per_s:,.0f}"),
+        ("first byte p50 ms", lambda summary: f"{summary.p50_ms:.2f}"),
+        ("p99 ms", lambda summary: f"{summary.p99_ms:.2f}"),
+        ("memory MB", lambda summary: _number(summary.memory_mb)),
+    ]
+    if scenario.shape.prompts == "mixed":
+        columns.append(("decided by", _decided))
+    return columns
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *others = zip(cells, widths, strict=True)
+    padded = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
+    return "| " + " | ".join(padded) + " |"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _ratio(ratio: Spread | None) -> str:
+    if ratio is None:
+        return "-"
+    return f"{ratio.of_medians:.2f} ({ratio.lowest:.2f} to {ratio.highest:.2f})"
+
+
+def _added(added: Spread) -> str:
+    return f"{added.of_medians:+.2f} ({added.lowest:+.2f} to {added.highest:+.2f})"
+
+
+def _decided(summary: Summary) -> str:
+    return ", ".join(f"{by} {share:.0%}" for by, share in summary.decided_by.items()) or "-"
