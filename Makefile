@@ -2,7 +2,7 @@
 # make run      serve with .env and config.toml
 # make test     run the tests; `make test ARGS="-k breaker"` runs some of them
 # make check    everything that must hold before a commit, as CI does
-# make bench    measure what the router adds
+# make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute or two
 #
 # Each installs what it needs into .venv first, once, and again when pyproject.toml has changed.
 
@@ -31,7 +31,7 @@ test: $(INSTALLED_DEV)
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict llm_router tests
+	$(BIN)/mypy --strict llm_router tests benchmarks
 	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 bench: $(INSTALLED_DEV)
