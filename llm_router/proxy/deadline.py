@@ -7,15 +7,17 @@ NEVER = float("inf")
 
 
 class Deadline:
-    """`async with Deadline(at) as deadline:` raises TimeoutError when the loop's clock passes `at`.
+    """`with Deadline(at) as deadline:` raises TimeoutError when the loop's clock passes `at`.
 
-    `asyncio.timeout` cancels and arms a timer at every reschedule. This one keeps one timer and
-    looks at `at` only when it fires.
+    Like `asyncio.timeout`, which cancels and arms a timer at every reschedule; this one keeps one
+    timer and looks at `at` only when it fires. Use it in the task that waits.
     """
 
     def __init__(self, at: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._timeout = asyncio.timeout(None)
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._has_passed = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
         self._at = at
@@ -25,12 +27,14 @@ class Deadline:
         if at < self._armed_for:
             self._arm()
 
-    async def __aenter__(self) -> "Deadline":
-        await self._timeout.__aenter__()
+    def __enter__(self) -> "Deadline":
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
         self._arm()
         return self
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
@@ -38,7 +42,12 @@ class Deadline:
     ) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        await self._timeout.__aexit__(kind, error, traceback)
+        task, self._task = self._task, None
+        if self._has_passed and task is not None:
+            # A cancellation of somebody else's that came as well goes first.
+            is_ours = task.uncancel() <= self._cancelling
+            if is_ours and kind is asyncio.CancelledError:
+                raise TimeoutError from error
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -49,5 +58,6 @@ class Deadline:
     def _fired(self) -> None:
         if self._loop.time() < self._at:
             self._arm()
-        else:
-            self._timeout.reschedule(self._loop.time())
+        elif self._task is not None:
+            self._has_passed = True
+            self._task.cancel()

@@ -7,6 +7,7 @@ from aiohttp import web
 from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_refusal
+from llm_router.proxy.deadline import Deadline
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
@@ -23,8 +24,9 @@ class PlainCall(Call):
     async def run(
         self, chain_ends: float, later: tuple[Candidate, ...]
     ) -> web.StreamResponse | Failure:
+        total_ends = asyncio.get_running_loop().time() + self.context.settings.deadlines.total_s
         try:
-            async with asyncio.timeout(self.context.settings.deadlines.total_s):
+            with Deadline(total_ends):
                 response = await self.open()
                 if failure := await self.refusal(response, "application/json"):
                     return self.failed(failure, was_refused=is_refusal(failure))

@@ -41,7 +41,7 @@ class StreamCall(Call):
         self._total_ends = now + deadlines.total_s
         first_event = min(now + deadlines.first_event_s, chain_ends, self._total_ends)
         try:
-            async with Deadline(first_event) as deadline:
+            with Deadline(first_event) as deadline:
                 response = await self.open()
                 if failure := await self.refusal(response, "text/event-stream"):
                     return self.failed(failure, was_refused=is_refusal(failure))

@@ -17,7 +17,7 @@ def now() -> float:
 async def passes(deadline: Deadline, *steps: tuple[float, float]) -> float | None:
     """Return when the deadline passed, moving it to `to` whenever it is `at`; None for never."""
     try:
-        async with deadline:
+        with deadline:
             for at, to in steps:
                 await asyncio.sleep(at - now())
                 deadline.move(to)
@@ -79,7 +79,7 @@ def test_a_stream_of_moves_costs_one_timer_a_period() -> None:
             armed.append(when)
             return call_at(when, *args, **options)
 
-        async with Deadline(10) as deadline:
+        with Deadline(10) as deadline:
             loop.call_at = counting  # type: ignore[assignment,method-assign]
             for _ in range(1000):
                 await asyncio.sleep(0)
@@ -91,7 +91,7 @@ def test_a_stream_of_moves_costs_one_timer_a_period() -> None:
 
 def test_what_happens_behind_the_block_is_not_cut() -> None:
     async def main() -> None:
-        async with Deadline(5):
+        with Deadline(5):
             await asyncio.sleep(1)
         await asyncio.sleep(100)
 
@@ -100,7 +100,7 @@ def test_what_happens_behind_the_block_is_not_cut() -> None:
 
 def test_an_error_inside_stays_itself() -> None:
     async def main() -> None:
-        async with Deadline(5):
+        with Deadline(5):
             raise KeyError("mine")
 
     with pytest.raises(KeyError):
@@ -129,9 +129,8 @@ def test_an_inner_timeout_is_told_apart() -> None:
             await asyncio.sleep(100)
 
     async def main() -> float:
-        async with Deadline(5):
-            with pytest.raises(TimeoutError):
-                await inner()
+        with Deadline(5), pytest.raises(TimeoutError):
+            await inner()
         return now()
 
     assert run(main()) == 1
@@ -143,7 +142,7 @@ def test_work_that_ends_first_wins() -> None:
         return 7
 
     async def main(work: Coroutine[Any, Any, int]) -> int:
-        async with Deadline(5):
+        with Deadline(5):
             return await work
 
     assert run(main(result())) == 7

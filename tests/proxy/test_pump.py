@@ -35,7 +35,7 @@ class Rig:
     async def pump(self, script: Callable[[], Awaitable[None]]) -> bytes:
         await self.client.open({})
         self.gate.feed(content("first"))
-        async with Deadline(NEVER) as deadline:
+        with Deadline(NEVER) as deadline:
             client = cast(ClientStream, self.client)
             pump = Pump(self.gate, client, deadline, idle_s=10, ends=1000)
             pumping = asyncio.ensure_future(pump.run(self.response))
