@@ -89,6 +89,60 @@ async def test_a_full_disk_is_told_as_such_and_passes(database: Database) -> Non
     assert await names(database) == ["segment"]
 
 
+def add_in_thread(db: sqlite3.Connection) -> int:
+    return db.execute("INSERT INTO journal_offsets VALUES ('segment', 1)").rowcount
+
+
+async def test_work_in_the_thread_is_committed_or_leaves_nothing(database: Database) -> None:
+    def fail(db: sqlite3.Connection) -> None:
+        add_in_thread(db)
+        raise Conflict("no")
+
+    with pytest.raises(Conflict):
+        await database.transact_in_thread(fail)
+    assert await names(database) == []
+    assert await database.transact_in_thread(add_in_thread) == 1
+    assert await names(database) == ["segment"]
+    with pytest.raises(StorageError, match="UNIQUE") as caught:
+        await database.transact_in_thread(add_in_thread)
+    assert isinstance(caught.value.__cause__, sqlite3.IntegrityError)
+
+
+async def test_work_whose_transaction_sqlite_rolled_back_itself_is_no_trouble(
+    database: Database,
+) -> None:
+    """F84: a full disk ends the transaction before we do."""
+
+    def full(db: sqlite3.Connection) -> None:
+        add_in_thread(db)
+        db.execute("INSERT OR ROLLBACK INTO journal_offsets VALUES ('segment', 1)")
+
+    with pytest.raises(StorageError):
+        await database.transact_in_thread(full)
+    assert await database.transact_in_thread(add_in_thread) == 1
+
+
+async def test_work_in_the_thread_and_jobs_take_turns(database: Database) -> None:
+    """Both run on one connection: a transaction never holds the rows of two."""
+
+    async def job(db: aiosqlite.Connection) -> int:
+        (row,) = await db.execute_fetchall("SELECT count(*) FROM journal_offsets")
+        await db.execute("INSERT INTO journal_offsets VALUES (?, 1)", (str(row[0]),))
+        return int(row[0])
+
+    def work(db: sqlite3.Connection) -> int:
+        (row,) = db.execute("SELECT count(*) FROM journal_offsets").fetchall()
+        db.execute("INSERT INTO journal_offsets VALUES (?, 1)", (str(row[0]),))
+        return int(row[0])
+
+    turns = [
+        turn
+        for _ in range(10)
+        for turn in (database.transact(job), database.transact_in_thread(work))
+    ]
+    assert await asyncio.gather(*turns) == list(range(20))
+
+
 async def test_jobs_run_one_after_the_other(database: Database) -> None:
     """F81: two admins change the same thing; each sees what the other did."""
     running: list[int] = []
