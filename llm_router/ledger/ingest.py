@@ -22,7 +22,9 @@ from llm_router.ledger.tail import Tail
 
 log = logging.getLogger(__name__)
 
+# Looking again later while there is traffic lets more requests share a transaction.
 POLL_S = 0.05
+_BUSY_POLL_S = 0.1
 _SWEEP_S = 1.0
 _RETRY_S = 1.0
 
@@ -75,7 +77,8 @@ class Ingestor:
         while not self._stopping.is_set():
             pause_s = POLL_S
             try:
-                await self.flush()
+                if await self.flush():
+                    pause_s = _BUSY_POLL_S
                 if self._clock.monotonic() - swept_at >= _SWEEP_S:
                     swept_at = self._clock.monotonic()
                     await self._sweep_in_turn()
@@ -87,10 +90,13 @@ class Ingestor:
                 async with asyncio.timeout(pause_s):
                     await self._stopping.wait()
 
-    async def flush(self) -> None:
-        """Move everything appended so far; StorageError if the database cannot take it now."""
+    async def flush(self) -> bool:
+        """Move everything appended so far and return whether there was anything.
+
+        StorageError if the database cannot take it now.
+        """
         async with self._turn:
-            await self._ingest()
+            return await self._ingest()
 
     async def drain(self) -> None:
         """End `run` and move what is left; what the database does not take stays in the journal."""
@@ -105,8 +111,8 @@ class Ingestor:
         async with self._turn:
             await self._sweep()
 
-    async def _ingest(self) -> None:
-        is_careful = False
+    async def _ingest(self) -> bool:
+        is_careful = has_moved = False
         while True:
             if not self._is_positioned:
                 self._tail.offsets = await self._store.offsets()
@@ -114,7 +120,7 @@ class Ingestor:
             now = self._clock.wall()
             taken = self._tail.take_one(now) if is_careful else self._tail.take(now)
             if not taken.batch.advances:
-                return
+                return has_moved
             try:
                 await self._apply(taken.batch)
             except RowRefused as exc:
@@ -123,8 +129,9 @@ class Ingestor:
                     await self._skip(taken.batch, exc)
                 is_careful = True
                 continue
+            has_moved = True
             if taken.is_all:
-                return
+                return has_moved
 
     async def _apply(self, batch: Batch) -> None:
         # Should this be cancelled or fail, only the database knows whether it was written.

@@ -111,9 +111,9 @@ async def test_nothing_new_writes_nothing(
     database: Database, journal: Journal, ingestor: Ingestor
 ) -> None:
     journal.append(*whole_request())
-    await ingestor.flush()
+    assert await ingestor.flush()
     (before,) = await rows(database, "PRAGMA data_version")
-    await ingestor.flush()
+    assert not await ingestor.flush()
     assert await rows(database, "PRAGMA data_version") == [before]
 
 
