@@ -59,42 +59,6 @@ CREATE TABLE stale_hours (
     hour TEXT PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER requests_stale_insert AFTER INSERT ON requests
-WHEN NOT EXISTS (SELECT 1 FROM stale_hours WHERE hour = substr(NEW.started_at, 1, 13))
-BEGIN
-    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13));
-END;
-
-CREATE TRIGGER requests_stale_update AFTER UPDATE ON requests
-WHEN NOT EXISTS (SELECT 1 FROM stale_hours WHERE hour = substr(NEW.started_at, 1, 13))
-BEGIN
-    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13));
-END;
-
-CREATE TRIGGER requests_stale_delete AFTER DELETE ON requests
-WHEN NOT EXISTS (SELECT 1 FROM stale_hours WHERE hour = substr(OLD.started_at, 1, 13))
-BEGIN
-    INSERT INTO stale_hours VALUES (substr(OLD.started_at, 1, 13));
-END;
-
-CREATE TRIGGER attempts_stale_insert AFTER INSERT ON attempts
-WHEN NOT EXISTS (SELECT 1 FROM stale_hours WHERE hour = substr(NEW.started_at, 1, 13))
-BEGIN
-    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13));
-END;
-
-CREATE TRIGGER attempts_stale_update AFTER UPDATE ON attempts
-WHEN NOT EXISTS (SELECT 1 FROM stale_hours WHERE hour = substr(NEW.started_at, 1, 13))
-BEGIN
-    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13));
-END;
-
-CREATE TRIGGER attempts_stale_delete AFTER DELETE ON attempts
-WHEN NOT EXISTS (SELECT 1 FROM stale_hours WHERE hour = substr(OLD.started_at, 1, 13))
-BEGIN
-    INSERT INTO stale_hours VALUES (substr(OLD.started_at, 1, 13));
-END;
-
 -- Raw rows in the shape of the rollups, column by column, so that both can be summed alike.
 -- No outcome ('') means in flight.
 CREATE VIEW request_facts AS
@@ -198,6 +162,13 @@ INSERT INTO latency_buckets VALUES
     (1), (2), (5), (10), (25), (50), (100), (250), (500), (1000), (2500), (5000), (10000),
     (30000), (60000), (120000), (300000), (600000), (1800000), (9223372036854775807);
 
+-- One row in here, for the length of a transaction, says: whoever inserts now adds the new rows to
+-- the totals, and their hours to `stale_hours`, all at once (llm_router/storage/tally.py), because row
+-- by row that would cost as much as the rows. Every other change is counted by the triggers below.
+CREATE TABLE tallying (
+    is_on INTEGER NOT NULL
+) STRICT;
+
 -- Rows come in finished or are finished later; both ways lead through one of these two views.
 CREATE VIEW request_increments AS
 SELECT category, classifier, outcome, time_to_first_chunk_ms, total_ms, overhead_ms FROM requests;
@@ -206,19 +177,29 @@ CREATE VIEW attempt_increments AS
 SELECT model, kind, outcome, error_class, 1 AS attempts, prompt_tokens, completion_tokens,
        cached_tokens, reasoning_tokens, cost_nanousd FROM attempts;
 
-CREATE TRIGGER requests_count_insert AFTER INSERT ON requests WHEN NEW.outcome IS NOT NULL
+CREATE TRIGGER requests_insert AFTER INSERT ON requests WHEN NOT EXISTS (SELECT 1 FROM tallying)
 BEGIN
+    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13)) ON CONFLICT DO NOTHING;
+
     INSERT INTO request_increments
-    VALUES (NEW.category, NEW.classifier, NEW.outcome,
-            NEW.time_to_first_chunk_ms, NEW.total_ms, NEW.overhead_ms);
+    SELECT NEW.category, NEW.classifier, NEW.outcome,
+           NEW.time_to_first_chunk_ms, NEW.total_ms, NEW.overhead_ms
+    WHERE NEW.outcome IS NOT NULL;
 END;
 
-CREATE TRIGGER requests_count_update AFTER UPDATE ON requests
-WHEN NEW.outcome IS NOT NULL AND OLD.outcome IS NULL
+CREATE TRIGGER requests_update AFTER UPDATE ON requests
 BEGIN
+    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13)) ON CONFLICT DO NOTHING;
+
     INSERT INTO request_increments
-    VALUES (NEW.category, NEW.classifier, NEW.outcome,
-            NEW.time_to_first_chunk_ms, NEW.total_ms, NEW.overhead_ms);
+    SELECT NEW.category, NEW.classifier, NEW.outcome,
+           NEW.time_to_first_chunk_ms, NEW.total_ms, NEW.overhead_ms
+    WHERE NEW.outcome IS NOT NULL AND OLD.outcome IS NULL;
+END;
+
+CREATE TRIGGER requests_delete AFTER DELETE ON requests
+BEGIN
+    INSERT INTO stale_hours VALUES (substr(OLD.started_at, 1, 13)) ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER request_increments_insert INSTEAD OF INSERT ON request_increments
@@ -240,24 +221,35 @@ BEGIN
     ON CONFLICT DO UPDATE SET observations = observations + 1, sum_ms = sum_ms + excluded.sum_ms;
 END;
 
-CREATE TRIGGER attempts_count_insert AFTER INSERT ON attempts WHEN NEW.outcome IS NOT NULL
+CREATE TRIGGER attempts_insert AFTER INSERT ON attempts WHEN NOT EXISTS (SELECT 1 FROM tallying)
 BEGIN
+    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13)) ON CONFLICT DO NOTHING;
+
     INSERT INTO attempt_increments
-    VALUES (NEW.model, NEW.kind, NEW.outcome, NEW.error_class, 1,
-            coalesce(NEW.prompt_tokens, 0), coalesce(NEW.completion_tokens, 0),
-            coalesce(NEW.cached_tokens, 0), coalesce(NEW.reasoning_tokens, 0),
-            coalesce(NEW.cost_nanousd, 0));
+    SELECT NEW.model, NEW.kind, NEW.outcome, NEW.error_class, 1,
+           coalesce(NEW.prompt_tokens, 0), coalesce(NEW.completion_tokens, 0),
+           coalesce(NEW.cached_tokens, 0), coalesce(NEW.reasoning_tokens, 0),
+           coalesce(NEW.cost_nanousd, 0)
+    WHERE NEW.outcome IS NOT NULL;
 END;
 
-CREATE TRIGGER attempts_count_update AFTER UPDATE ON attempts WHEN NEW.outcome IS NOT NULL
+CREATE TRIGGER attempts_update AFTER UPDATE ON attempts
 BEGIN
+    INSERT INTO stale_hours VALUES (substr(NEW.started_at, 1, 13)) ON CONFLICT DO NOTHING;
+
     INSERT INTO attempt_increments
-    VALUES (NEW.model, NEW.kind, NEW.outcome, NEW.error_class, OLD.outcome IS NULL,
-            max(coalesce(NEW.prompt_tokens, 0) - coalesce(OLD.prompt_tokens, 0), 0),
-            max(coalesce(NEW.completion_tokens, 0) - coalesce(OLD.completion_tokens, 0), 0),
-            max(coalesce(NEW.cached_tokens, 0) - coalesce(OLD.cached_tokens, 0), 0),
-            max(coalesce(NEW.reasoning_tokens, 0) - coalesce(OLD.reasoning_tokens, 0), 0),
-            max(coalesce(NEW.cost_nanousd, 0) - coalesce(OLD.cost_nanousd, 0), 0));
+    SELECT NEW.model, NEW.kind, NEW.outcome, NEW.error_class, OLD.outcome IS NULL,
+           max(coalesce(NEW.prompt_tokens, 0) - coalesce(OLD.prompt_tokens, 0), 0),
+           max(coalesce(NEW.completion_tokens, 0) - coalesce(OLD.completion_tokens, 0), 0),
+           max(coalesce(NEW.cached_tokens, 0) - coalesce(OLD.cached_tokens, 0), 0),
+           max(coalesce(NEW.reasoning_tokens, 0) - coalesce(OLD.reasoning_tokens, 0), 0),
+           max(coalesce(NEW.cost_nanousd, 0) - coalesce(OLD.cost_nanousd, 0), 0)
+    WHERE NEW.outcome IS NOT NULL;
+END;
+
+CREATE TRIGGER attempts_delete AFTER DELETE ON attempts
+BEGIN
+    INSERT INTO stale_hours VALUES (substr(OLD.started_at, 1, 13)) ON CONFLICT DO NOTHING;
 END;
 
 CREATE TRIGGER attempt_increments_insert INSTEAD OF INSERT ON attempt_increments

@@ -1,13 +1,16 @@
 """Journal entries of one batch, folded into the rows they come to.
 
 A request whose entries all lie in one batch becomes one row written once. Pure: no file, no SQL,
-no clock of its own.
+no clock of its own. Every request passes through here on the event loop, hence structs that the
+garbage collector need not look at, and few calls per entry.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
+
+from msgspec import Struct
 
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import (
@@ -26,22 +29,19 @@ from llm_router.ledger.entry import (
     Usage,
 )
 
-T = TypeVar("T")
-
 # What a provider can claim and sums must bear; beyond it the number is unknown.
 _MAX_TOKENS = 1_000_000_000
 _MAX_NANOUSD = 10**15
 
 
-@dataclass(slots=True)
-class RequestRow:
+class RequestRow(Struct, gc=False):
     """What a batch says of one request; None where it says nothing. Fields are columns."""
 
     id: str
     process: str
     started_at: str
     requested_model: str | None = None
-    is_stream: bool = False
+    is_stream: int = 0
     client_key: str | None = None
     session: str | None = None
     category: str | None = None
@@ -65,8 +65,7 @@ class RequestRow:
     overhead_ms: int | None = None
 
 
-@dataclass(slots=True)
-class AttemptRow:
+class AttemptRow(Struct, gc=False):
     """What a batch says of one upstream call; None where it says nothing. Fields are columns."""
 
     id: str
@@ -105,10 +104,15 @@ class Advance:
 
 @dataclass(slots=True)
 class Batch:
-    """Rows and the journal positions they came from: written together or not at all."""
+    """Rows and the journal positions they came from: written together or not at all.
+
+    `begun` are the ids of those requests and attempts whose beginning is among the entries, so no
+    earlier batch should have written them.
+    """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
     attempts: dict[str, AttemptRow] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     breakers: list[BreakerChanged] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)
 
@@ -118,6 +122,7 @@ class Fold:
 
     def __init__(self, now: float) -> None:
         self.batch = Batch()
+        self._requests, self._attempts = self.batch.requests, self.batch.attempts
         self._now = now
         self._folds: dict[type, Callable[[Any, str], None]] = {
             RequestStarted: self._request_started,
@@ -136,82 +141,96 @@ class Fold:
             folds[type(entry)](entry, process)
 
     def _request_started(self, entry: RequestStarted, process: str) -> None:
-        row = self._request(entry.id, process, entry.at)
-        row.requested_model = entry.requested_model
-        row.is_stream = entry.is_stream
-        row.client_key = entry.client_key
-        row.session = entry.session
+        row = RequestRow(
+            entry.id,
+            process,
+            _text(entry.at),
+            entry.requested_model,
+            int(entry.is_stream),
+            entry.client_key,
+            entry.session,
+        )
+        self._requests.setdefault(entry.id, row)
+        self.batch.begun.add(entry.id)
 
     def _request_decided(self, entry: RequestDecided, process: str) -> None:
-        row = self._request(entry.id, process, self._now)
+        row = self._requests.get(entry.id) or self._request(entry.id, process, self._now)
         row.category = entry.category
         row.classifier = entry.classifier
         row.confidence = entry.confidence
         row.classifier_ms = entry.classifier_ms
 
     def _request_finished(self, entry: RequestFinished, process: str) -> None:
-        row = self._request(entry.id, process, entry.at)
-        row.finished_at = _text(entry.at)
-        row.outcome = entry.outcome
+        row = self._requests.get(entry.id) or self._request(entry.id, process, entry.at)
+        _end(row, entry)
         row.attempts = max(entry.attempts, row.attempts)
-        row.http_status = _later(entry.http_status, row.http_status)
-        row.error_class = _later(entry.error_class, row.error_class)
-        row.served_model = _later(entry.served_model, row.served_model)
-        row.time_to_first_chunk_ms = _later(
-            entry.time_to_first_chunk_ms, row.time_to_first_chunk_ms
-        )
-        row.total_ms = entry.total_ms
-        row.overhead_ms = _later(entry.overhead_ms, row.overhead_ms)
-        _spend(row, entry.usage, entry.cost)
+        if entry.overhead_ms is not None:
+            row.overhead_ms = entry.overhead_ms
 
     def _attempt_started(self, entry: AttemptStarted, process: str) -> None:
-        row = self._attempt(entry.id, process, entry.at)
-        row.request_id = entry.request_id
-        row.seq = entry.seq
-        row.kind = entry.kind
-        row.model = entry.model
-
-    def _attempt_finished(self, entry: AttemptFinished, process: str) -> None:
-        row = self._attempt(entry.id, process, entry.at)
-        row.finished_at = _text(entry.at)
-        row.outcome = entry.outcome
-        row.http_status = _later(entry.http_status, row.http_status)
-        row.error_class = _later(entry.error_class, row.error_class)
-        row.served_model = _later(entry.served_model, row.served_model)
-        row.provider = _later(entry.provider, row.provider)
-        row.generation_id = _later(entry.generation_id, row.generation_id)
-        row.time_to_first_chunk_ms = _later(
-            entry.time_to_first_chunk_ms, row.time_to_first_chunk_ms
+        row = AttemptRow(
+            entry.id,
+            process,
+            _text(entry.at),
+            entry.request_id,
+            entry.seq,
+            entry.kind,
+            entry.model,
         )
-        row.total_ms = entry.total_ms
-        row.note = _later(entry.note, row.note)
-        _spend(row, entry.usage, entry.cost)
+        self._attempts.setdefault(entry.id, row)
+        self.batch.begun.add(entry.id)
 
     def _attempt_answered(self, entry: AttemptAnswered, process: str) -> None:
-        row = self._attempt(entry.id, process, self._now)
+        row = self._attempts.get(entry.id) or self._attempt(entry.id, process, self._now)
         row.generation_id = entry.generation_id
+
+    def _attempt_finished(self, entry: AttemptFinished, process: str) -> None:
+        row = self._attempts.get(entry.id) or self._attempt(entry.id, process, entry.at)
+        _end(row, entry)
+        if entry.provider is not None:
+            row.provider = entry.provider
+        if entry.generation_id is not None:
+            row.generation_id = entry.generation_id
+        if entry.note is not None:
+            row.note = entry.note
 
     def _breaker_changed(self, entry: BreakerChanged, process: str) -> None:
         self.batch.breakers.append(entry)
 
     def _request(self, id: str, process: str, at: float) -> RequestRow:
-        row = self.batch.requests.get(id)
-        if row is None:
-            row = self.batch.requests[id] = RequestRow(id, process, _text(at))
+        row = self._requests[id] = RequestRow(id, process, _text(at))
         return row
 
     def _attempt(self, id: str, process: str, at: float) -> AttemptRow:
-        row = self.batch.attempts.get(id)
-        if row is None:
-            row = self.batch.attempts[id] = AttemptRow(id, process, _text(at))
+        row = self._attempts[id] = AttemptRow(id, process, _text(at))
         return row
 
 
+def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished) -> None:
+    """A correction replaces what was said before; saying nothing does not unsay it."""
+    row.finished_at = _text(entry.at)
+    row.outcome = entry.outcome
+    row.total_ms = entry.total_ms
+    if entry.http_status is not None:
+        row.http_status = entry.http_status
+    if entry.error_class is not None:
+        row.error_class = entry.error_class
+    if entry.served_model is not None:
+        row.served_model = entry.served_model
+    if entry.time_to_first_chunk_ms is not None:
+        row.time_to_first_chunk_ms = entry.time_to_first_chunk_ms
+    _spend(row, entry.usage, entry.cost)
+
+
 def _spend(row: RequestRow | AttemptRow, usage: Usage, cost: Cost) -> None:
-    row.prompt_tokens = _tokens(usage.prompt_tokens, row.prompt_tokens)
-    row.completion_tokens = _tokens(usage.completion_tokens, row.completion_tokens)
-    row.cached_tokens = _tokens(usage.cached_tokens, row.cached_tokens)
-    row.reasoning_tokens = _tokens(usage.reasoning_tokens, row.reasoning_tokens)
+    if (count := usage.prompt_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+        row.prompt_tokens = count
+    if (count := usage.completion_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+        row.completion_tokens = count
+    if (count := usage.cached_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+        row.cached_tokens = count
+    if (count := usage.reasoning_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+        row.reasoning_tokens = count
     if cost.nanousd is not None and 0 <= cost.nanousd <= _MAX_NANOUSD:
         row.cost_nanousd = cost.nanousd
         row.cost_source = cost.source
@@ -219,19 +238,14 @@ def _spend(row: RequestRow | AttemptRow, usage: Usage, cost: Cost) -> None:
         row.cost_source = "unknown"
 
 
-def _tokens(said: int | None, before: int | None) -> int | None:
-    return said if said is not None and 0 <= said <= _MAX_TOKENS else before
-
-
-def _later(said: T | None, before: T | None) -> T | None:
-    """A correction replaces what was said before; saying nothing does not unsay it."""
-    return before if said is None else said
-
-
 def _text(unix_s: float) -> str:
-    """`utc_text` for many times that share their second."""
-    seconds, micros = divmod(round(unix_s * 1e6), 1_000_000)
-    return f"{_second(seconds)}.{micros // 1000:03d}Z"
+    """`utc_text` for many times that share their millisecond."""
+    return _millisecond(round(unix_s * 1e6) // 1000)
+
+
+@lru_cache(maxsize=4096)
+def _millisecond(unix_ms: int) -> str:
+    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,6 @@
 """Breakers, cool-downs and gates as rows: their state now, and every transition there was."""
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -62,17 +63,14 @@ class Transition:
 
 async def store_changes(db: aiosqlite.Connection, changes: Sequence[BreakerChanged]) -> None:
     """Write changes in their order, inside the caller's transaction."""
-    if not changes:
-        return
-    await db.executemany(_KEEP_STATE, [_row(change) for change in changes])
-    moves = [change for change in changes if change.from_state != change.to_state]
-    await db.executemany(
-        _ADD_TRANSITION,
-        [
-            (utc_text(c.at), c.subject, c.from_state, c.to_state, c.reason, c.request_id)
-            for c in moves
-        ],
-    )
+    for sql, rows in _statements(changes):
+        await db.executemany(sql, rows)
+
+
+def write_changes(db: sqlite3.Connection, changes: Sequence[BreakerChanged]) -> None:
+    """Like `store_changes`, for a caller on the connection's thread."""
+    for sql, rows in _statements(changes):
+        db.executemany(sql, rows)
 
 
 async def load(database: Readable) -> list[StoredBreaker]:
@@ -102,6 +100,20 @@ async def transitions(
     """Return the latest transitions, of one model or gate or of all, the newest first."""
     rows = await database.read(_TRANSITIONS, (subject, limit))
     return [Transition(*row) for row in rows]
+
+
+def _statements(changes: Sequence[BreakerChanged]) -> list[tuple[str, list[tuple[object, ...]]]]:
+    moves = [change for change in changes if change.from_state != change.to_state]
+    return [
+        (_KEEP_STATE, [_row(change) for change in changes]),
+        (
+            _ADD_TRANSITION,
+            [
+                (utc_text(c.at), c.subject, c.from_state, c.to_state, c.reason, c.request_id)
+                for c in moves
+            ],
+        ),
+    ]
 
 
 def _row(change: BreakerChanged) -> tuple[object, ...]:

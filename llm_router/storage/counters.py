@@ -1,4 +1,4 @@
-"""The running totals that Prometheus scrapes; triggers keep them, so reading them costs little.
+"""The running totals that Prometheus scrapes, kept with every write, so reading costs little.
 
 Labels are made here, from closed sets that come in as parameters: what is in none of them is
 `other`, what was never said is `none`. So neither clients nor providers can add a time series.

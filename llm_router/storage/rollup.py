@@ -1,7 +1,7 @@
 """Rolling up: hours that are over, summed once, so that reports need not read their rows again.
 
-Triggers note each hour whose raw rows changed (`stale_hours`). Here those hours are summed anew. An
-hour that is not done yet costs time and never truth: reports read its raw rows instead.
+Every write notes the hours whose raw rows it changed (`stale_hours`). Here those hours are summed
+anew. One that is not done yet costs time and never truth: reports read its raw rows instead.
 """
 
 import asyncio

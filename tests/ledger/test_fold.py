@@ -1,6 +1,5 @@
-from dataclasses import fields
-
 import pytest
+from msgspec.structs import fields
 
 from llm_router.ledger.entry import Cost, Entry, Usage
 from llm_router.ledger.fold import AttemptRow, Batch, Fold, RequestRow

@@ -1,9 +1,9 @@
 from collections.abc import AsyncIterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import fields
 
 from llm_router.errors import StorageError
 from llm_router.ledger.entry import CostSource, Entry, Usage
