@@ -101,6 +101,9 @@ def _unbooked(contestant: Contestant, runs: list[Run]) -> int:
         return 0
     answered = sum(run.result.answered for run in runs if run.contestant == contestant.name)
     query = "SELECT count(*) FROM requests WHERE outcome = 'completed'"
-    with closing(sqlite3.connect(contestant.ledger)) as database:
-        [booked] = database.execute(query).fetchone()
+    try:
+        with closing(sqlite3.connect(contestant.ledger)) as database:
+            [booked] = database.execute(query).fetchone()
+    except sqlite3.Error as exc:
+        raise Failed(f"the ledger of {contestant.name} cannot be read: {exc}") from exc
     return abs(answered - int(booked))
