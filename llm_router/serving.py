@@ -20,7 +20,7 @@ from llm_router import keys
 from llm_router.app import create_app
 from llm_router.errors import RouterError
 from llm_router.routing.config import RoutingConfig
-from llm_router.settings import Settings
+from llm_router.settings import ServerSettings, Settings
 from llm_router.web.server import Runner
 
 log = logging.getLogger(__name__)
@@ -42,11 +42,12 @@ async def running(settings: Settings, seed: RoutingConfig) -> AsyncIterator[tupl
 
     Raises RouterError when the address cannot be bound or the database cannot be opened.
     """
+    await _try_address(settings.server)
     app = create_app(settings, seed)
     runner = Runner(app, settings.deadlines)
     try:
         await runner.setup()
-        url = await _bind(runner, settings)
+        url = await _bind(runner, settings.server)
         app[keys.DATABASE].announce(url)
         yield runner, url
     finally:
@@ -90,21 +91,36 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
             await runner.app[keys.IN_FLIGHT].drained(_CUT_S)
 
 
-async def _bind(runner: Runner, settings: Settings) -> str:
-    host, port = settings.server.host, settings.server.port
+async def _try_address(server: ServerSettings) -> None:
+    """Find out that an address is taken before anything else has begun."""
+    loop = asyncio.get_running_loop()
     try:
-        await web.TCPSite(runner, host, port, backlog=_BACKLOG).start()
+        trial = await loop.create_server(
+            asyncio.Protocol, server.host, server.port, start_serving=False
+        )
     except OSError as exc:
-        # asyncio wraps what the system says in the address, which stands here already.
-        number = exc.errno or 0
-        reason = os.strerror(number) if number > 0 else exc.strerror or str(exc)
-        raise RouterError(
-            f"cannot listen on {host}:{port}: {reason}. "
-            "Stop what uses it, or choose another with ROUTER_PORT."
-        ) from exc
+        raise _cannot_listen(server, exc) from exc
+    trial.close()
+
+
+async def _bind(runner: Runner, server: ServerSettings) -> str:
+    try:
+        await web.TCPSite(runner, server.host, server.port, backlog=_BACKLOG).start()
+    except OSError as exc:
+        raise _cannot_listen(server, exc) from exc
     address = runner.addresses[0]
     name = f"[{address[0]}]" if ":" in address[0] else address[0]
     return f"http://{name}:{address[1]}"
+
+
+def _cannot_listen(server: ServerSettings, exc: OSError) -> RouterError:
+    # asyncio wraps what the system says in the address, which stands here already.
+    number = exc.errno or 0
+    reason = os.strerror(number) if number > 0 else exc.strerror or str(exc)
+    return RouterError(
+        f"cannot listen on {server.host}:{server.port}: {reason}. "
+        "Stop what uses it, or choose another with ROUTER_PORT."
+    )
 
 
 def _rest_the_collector() -> None:

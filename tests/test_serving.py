@@ -67,6 +67,23 @@ async def test_a_port_in_use_is_said_in_one_sentence_and_nothing_is_left(
         pass
 
 
+async def test_a_port_that_is_taken_meanwhile_is_said_as_well(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F79"""
+
+    async def is_free(server: object) -> None: ...
+
+    monkeypatch.setattr(serving, "_try_address", is_free)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = settings.server.model_copy(update={"port": taken.getsockname()[1]})
+        with pytest.raises(RouterError, match="Address already in use"):
+            async with serving.running(
+                settings.model_copy(update={"server": server}), default_config()
+            ):
+                raise AssertionError
+
+
 async def test_an_address_that_is_not_ours_is_said_as_well(settings: Settings) -> None:
     """F79"""
     server = settings.server.model_copy(update={"host": "203.0.113.9"})
