@@ -2,7 +2,7 @@
 # make run      serve with .env and config.toml
 # make test     run the tests; `make test ARGS="-k breaker"` runs some of them
 # make check    everything that must hold before a commit, as CI does
-# make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute or two
+# make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute
 #
 # Each installs what it needs into .venv first, once, and again when pyproject.toml has changed.
 
