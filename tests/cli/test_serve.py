@@ -24,8 +24,8 @@ READY = "llm-router serves at "
 def test_it_says_where_it_serves_and_ends_when_it_is_told_to(
     folder: Path, how: signal.Signals
 ) -> None:
-    """F66, T38"""
-    with serving(folder, "serve", until=READY, **ENVIRON) as server:
+    """F66, T25, T38"""
+    with serving(folder, "serve", until=READY, **ENVIRON, LLM_ROUTER_LOG__FORMAT="json") as server:
         assert server.said == f"{READY}{server.url}\n"
         with urllib.request.urlopen(server.url + "/health/live", timeout=10) as answer:
             assert answer.status == 200
@@ -34,6 +34,7 @@ def test_it_says_where_it_serves_and_ends_when_it_is_told_to(
     assert status == 0
     assert "Traceback" not in err
     assert KEY not in err
+    assert all({"at", "level", "message"} <= json.loads(line).keys() for line in err.splitlines())
     port = int(server.url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)
@@ -138,10 +139,3 @@ def test_a_bad_setting_is_named(
     assert words in err
     assert "config.toml" in err
     assert KEY not in err
-
-
-def test_the_log_may_be_json(folder: Path) -> None:
-    """T25"""
-    with serving(folder, "serve", until=READY, **ENVIRON, LLM_ROUTER_LOG__FORMAT="json") as server:
-        _, err = server.stop(signal.SIGTERM)
-    assert all({"at", "level", "message"} <= json.loads(line).keys() for line in err.splitlines())

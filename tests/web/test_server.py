@@ -132,7 +132,7 @@ async def test_a_client_that_reads_nothing_of_an_answer_is_dropped(is_cut: bool)
 @on_linux
 async def test_a_client_that_reads_an_answer_slowly_gets_all_of_it() -> None:
     """F52"""
-    body = b"x" * 1_800_000
+    body = b"x" * 1_200_000
 
     async def big(request: web.Request) -> web.StreamResponse:
         return web.Response(body=body)
