@@ -7,6 +7,7 @@ from aiohttp import web
 
 from llm_router.errors import (
     ClientGone,
+    Forbidden,
     HttpError,
     Internal,
     InvalidRequest,
@@ -57,6 +58,8 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     scope = request.app[SCOPES].get(request.match_info.route)
     if scope is not None:
         request[CLIENT_KEY] = request.app[ACCESS].check(request, scope)
+    elif request.match_info.http_exception is None:  # unlike what answers 404 and 405
+        raise Forbidden("This route does not say who may use it.")
     return await handler(request)
 
 

@@ -247,3 +247,12 @@ async def test_a_body_that_is_not_worth_reading_costs_the_connection(
     }[error]
     _, _, headers = await error_of(refusal)
     assert (headers.get("Connection") == "close") is closes
+
+
+async def test_a_route_that_does_not_say_who_may_use_it_is_nobodys() -> None:
+    """T03: deny by default."""
+    async with asking(raising(AssertionError()), scope=None) as ask:
+        status, _, body = await ask()
+        assert (status, json.loads(body)["error"]["type"]) == (403, "forbidden")
+        assert (await ask("/nothing"))[0] == 404
+        assert (await ask("/both", "DELETE"))[0] == 405
