@@ -17,11 +17,12 @@ from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
 from llm_router.ledger.reconcile import Reconciler
 from llm_router.proxy.in_flight import InFlight
-from llm_router.routing.breaker import Breakers
+from llm_router.routing.breaker import ACCOUNT, Breakers
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.settings import Settings
 from llm_router.storage import breakers as stored_breakers
+from llm_router.storage.account import is_another_key
 from llm_router.storage.config import ConfigStore
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.models import ModelStorage
@@ -123,6 +124,8 @@ async def _breakers(app: web.Application) -> AsyncIterator[None]:
         boot_id=platform.boot_id(),
     )
     registry.restore(await stored_breakers.load(app[keys.DATABASE]))
+    if is_another_key(settings):
+        registry.reset(ACCOUNT)  # what a former key was refused says nothing about this one
     app[keys.BREAKERS] = registry
     yield
 
@@ -151,7 +154,12 @@ async def _classifier(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
     async with open_session(settings.deadlines) as session:
         classifier = build_classifier(
-            settings, app[keys.CLOCK], session, app[keys.UPSTREAM], app[keys.CATALOG]
+            settings,
+            app[keys.CLOCK],
+            session,
+            app[keys.UPSTREAM],
+            app[keys.CATALOG],
+            lambda model: app[keys.BREAKERS].peek(model) is not None,
         )
         app[keys.CLASSIFIER] = classifier
         await classifier.start()

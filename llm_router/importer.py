@@ -34,8 +34,11 @@ class Import:
 def take(config: RoutingConfig, data: object) -> Import:
     """Lay what can be understood of `data` over a configuration; never raises for the rest."""
     result = Import(config)
+    if isinstance(data, list):
+        _take_categories(result, "the list", data)
+        return result
     if not isinstance(data, dict):
-        result.not_understood.append("the file: not a JSON object")
+        result.not_understood.append("the file: neither a JSON object nor a list of categories")
         return result
     # Short names first: the chains that use them may stand before them.
     for key, value in data.items():
@@ -43,7 +46,9 @@ def take(config: RoutingConfig, data: object) -> Import:
             _take_aliases(result, safe(key), value)
     for key, value in data.items():
         word, path = _word(key), safe(key)
-        if word in _CATEGORIES or word in _MAPPINGS:
+        if value in ({}, []):
+            result.not_understood.append(f"{path}: empty")
+        elif word in _CATEGORIES or word in _MAPPINGS:
             _take_categories(result, path, value)
         elif word in BUILTIN:
             _take_category(result, path, word, value)

@@ -28,7 +28,7 @@ class ServerSettings(Section):
     keepalive_s: Seconds = 15
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 1
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+$")], ...] = ()
     admin_key: SecretStr | None = None
     client_keys: tuple[SecretStr, ...] = ()
 

@@ -70,7 +70,7 @@ def test_short_names_are_known_to_chains_that_stand_before_them() -> None:
 @pytest.mark.parametrize(
     ("data", "place"),
     [
-        ([], "the file: not a JSON object"),
+        (5, "the file: neither a JSON object nor a list of categories"),
         ({"api_key": "sk-secret"}, "api_key: unknown"),
         ({"routing_mode": "sk-secret"}, "routing_mode: a setting now; put ROUTING_MODE into .env"),
         ({"categories": "sk-secret"}, "categories: neither an object nor a list"),
@@ -116,4 +116,4 @@ keys = st.text(max_size=6) | st.sampled_from(
 def test_no_file_makes_it_fail(data: Any) -> None:
     result = take(default_config(), data)
     assert set(default_config().categories) <= set(result.config.categories)
-    assert result.taken or result.not_understood or data == {}
+    assert result.taken or result.not_understood or data in ({}, [])

@@ -6,6 +6,7 @@ so the answer is checked all the same.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -27,19 +28,30 @@ from llm_router.upstream.usage import parse_usage
 
 _MAX_TOKENS = 32
 _RESPONSE_LIMIT = 256 * 1024
-_NEVER_SENT = (FailureClass.TRANSPORT, FailureClass.CONNECT_TIMEOUT, FailureClass.LOCAL)
+_NEVER_SENT = (
+    FailureClass.TRANSPORT,
+    FailureClass.CONNECT_TIMEOUT,
+    FailureClass.LOCAL,
+    FailureClass.STALE_CONNECTION,
+)
 
 
 class ApiStep:
     name: By = "api"
 
     def __init__(
-        self, upstream: UpstreamClient, catalog: CatalogHolder, model: str, clock: Clock
+        self,
+        upstream: UpstreamClient,
+        catalog: CatalogHolder,
+        model: str,
+        clock: Clock,
+        is_shut: Callable[[str], bool],
     ) -> None:
         self._upstream = upstream
         self._catalog = catalog
         self._model = model
         self._clock = clock
+        self._is_shut = is_shut
 
     def status(self) -> str:
         return "model gone" if self._catalog.current.is_gone(self._model) else "ok"
@@ -72,6 +84,8 @@ class ApiStep:
                 },
             }
         )
+        if self._is_shut(self._model):
+            raise StepFault("upstream is shut", is_failure=False)
         call = _Call(book, self._model)
         try:
             async with asyncio.timeout(limit_s):

@@ -1,5 +1,7 @@
 """Puts a mode's classifier together."""
 
+from collections.abc import Callable
+
 import aiohttp
 
 from llm_router.classify.api import ApiStep
@@ -19,10 +21,12 @@ def build_classifier(
     ollama_session: aiohttp.ClientSession,
     upstream: UpstreamClient,
     catalog: CatalogHolder,
+    is_shut: Callable[[str], bool],
 ) -> HybridClassifier:
     """Return the classifier of `settings.classifier.mode`; call `start()` before, `close()` after.
 
-    `ollama_session` is not the provider's: that one may go through a proxy.
+    `is_shut` says that a model, or the whole provider, must not be called now. `ollama_session`
+    is not the provider's: that one may go through a proxy.
     """
     mode = settings.classifier.mode
     if mode == "local":
@@ -34,5 +38,5 @@ def build_classifier(
     if mode in ("ollama", "hybrid"):
         steps.append(OllamaStep(ollama_session, settings.ollama.base_url, settings.ollama.model))
     if mode in ("api", "hybrid"):
-        steps.append(ApiStep(upstream, catalog, settings.classifier.api_model, clock))
+        steps.append(ApiStep(upstream, catalog, settings.classifier.api_model, clock, is_shut))
     return HybridClassifier(settings.classifier, steps, clock, asks_first=mode != "hybrid")

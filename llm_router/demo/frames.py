@@ -95,6 +95,7 @@ def _head(answer: Answer, kind: str) -> dict[str, Any]:
         "created": answer.created,
         "model": answer.served,
         "provider": answer.provider,
+        "system_fingerprint": "fp_demo",
     }
 
 

@@ -94,12 +94,13 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     n = _read(found, "n", _count, "a whole number of at least 1")
     if n is not None and n < 1:
         raise InvalidRequest("n must be a whole number of at least 1.", param="n")
+    model = _read(found, "model", _string, "a string")
     own_session = _read(found, "session_id", _string, "a string")
     return ChatBody(
         raw=raw,
         text=text,
         found=found,
-        model=_read(found, "model", _string, "a string") or "router",
+        model="router" if model is None else model,
         messages=messages,
         is_stream=_read(found, "stream", _boolean, "true or false") or False,
         has_tools=has_tools,

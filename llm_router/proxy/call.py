@@ -50,8 +50,11 @@ class Context(Struct, frozen=True):
 class Call:
     """Journals the call as it is made; `run` of the two subclasses sends it."""
 
-    def __init__(self, context: Context, model: str, permit: Permit) -> None:
+    def __init__(
+        self, context: Context, model: str, permit: Permit, *, on_new_connection: bool = False
+    ) -> None:
         self.context = context
+        self._on_new_connection = on_new_connection
         self.permit = permit
         self.attempt = context.exchange.attempt("chat", model)
         self.response: UpstreamResponse | None = None
@@ -82,7 +85,9 @@ class Call:
         """Send the request; returns at the response headers. Raises UpstreamError."""
         context = self.context
         body = context.body.for_model(self.attempt.model, context.settings.upstream)
-        self.response = await context.upstream.chat(*body, headers=context.headers)
+        self.response = await context.upstream.chat(
+            *body, headers=context.headers, on_new_connection=self._on_new_connection
+        )
         return self.response
 
     async def refusal(self, response: UpstreamResponse, content_type: str) -> Failure | None:
@@ -131,24 +136,24 @@ class Call:
             "failed",
             cost,
             facts,
-            http_status=failure.http_status,
+            http_status=failure.http_status or self._http_status(),
             error_class=failure.kind.value,
         )
         return failure
 
-    def broke_off(self, failure: Failure) -> None:
+    def broke_off(self, failure: Failure, error_class: str | None = None) -> None:
         """Book an answer that ended too early; the client is about to be told."""
         self.context.breakers.failed(self.permit, failure)
-        facts = self.facts()
+        facts, error_class = self.facts(), error_class or failure.kind.value
         self.context.exchange.attempt_over(
             self.attempt,
             "truncated",
             facts.cost or UNKNOWN_COST,
             facts,
             http_status=200,
-            error_class=failure.kind.value,
+            error_class=error_class,
         )
-        self.context.exchange.finish("truncated", 200, failure.kind.value)
+        self.context.exchange.finish("truncated", 200, error_class)
 
     def abandoned(self) -> None:
         """The client left: no evidence about the model, and a cost that must be asked for."""
@@ -159,6 +164,7 @@ class Call:
             "abandoned",
             facts.cost or UNKNOWN_COST,
             facts,
+            http_status=self._http_status(),
             error_class=FailureClass.CLIENT_GONE.value,
         )
 
@@ -171,6 +177,10 @@ class Call:
             self.attempt, "failed", UNKNOWN_COST, error_class=FailureClass.LOCAL.value
         )
 
+    def _http_status(self) -> int | None:
+        """What stood in the status line, if it came to that."""
+        return None if self.response is None else self.response.status
+
     def _cost(self, facts: Facts) -> Cost:
         if facts.cost is not None:
             return facts.cost
@@ -181,7 +191,8 @@ class Call:
 
 def before_answer(exc: UpstreamError) -> Failure:
     """Say what a broken connection means while the client has seen nothing."""
-    kind = FailureClass.PROTOCOL if exc.kind is FailureClass.RESET_MID else exc.kind
+    is_mid = exc.kind in (FailureClass.RESET_MID, FailureClass.TRUNCATED)
+    kind = FailureClass.PROTOCOL if is_mid else exc.kind
     return Failure(kind, exc.message)
 
 
@@ -196,4 +207,5 @@ def was_never_sent(failure: Failure) -> bool:
         FailureClass.TRANSPORT,
         FailureClass.CONNECT_TIMEOUT,
         FailureClass.LOCAL,
+        FailureClass.STALE_CONNECTION,
     )

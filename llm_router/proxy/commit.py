@@ -111,6 +111,8 @@ class CommitGate:
         data = data_of(event)
         if data is None:
             return True
+        if not data:
+            return False  # to SSE it is no event; clients' JSON parsers choke on it
         self.events += 1
         if data == b"[DONE]":
             self._done()

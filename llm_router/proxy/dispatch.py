@@ -13,7 +13,7 @@ from llm_router.proxy.call import Call, Context
 from llm_router.proxy.plain import PlainCall
 from llm_router.proxy.stream import StreamCall
 from llm_router.proxy.verdict import Fate, verdict
-from llm_router.routing.breaker import Permit, Refusal
+from llm_router.routing.breaker import Refusal
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
@@ -39,16 +39,14 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
             continue
         if loop.time() >= chain_ends:
             break
-        admitted = context.breakers.admit(candidate.model, context.exchange.id)
-        if isinstance(admitted, Refusal):
-            fates.append(Fate(candidate, refusal=admitted))
-            continue
         later = chain[position + 1 :]
-        ended = await _try(context, candidate, admitted, chain_ends, later)
-        if not isinstance(ended, Failure):
+        ended = await _ask(context, candidate, chain_ends, later)
+        if isinstance(ended, web.StreamResponse):
             return ended
-        fates.append(Fate(candidate, failure=ended))
-        if not ended.rule.falls_back:
+        fates.append(ended)
+        if ended.failure is None:
+            continue
+        if not ended.failure.rule.falls_back:
             break
     error = verdict(fates)
     if context.client.is_open:
@@ -59,16 +57,32 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
     raise error
 
 
-async def _try(
+async def _ask(
     context: Context,
     candidate: Candidate,
-    permit: Permit,
     chain_ends: float,
     later: tuple[Candidate, ...],
-) -> web.StreamResponse | Failure:
-    """Call one candidate. A Failure means that the client has seen nothing of it."""
+    *,
+    on_new_connection: bool = False,
+) -> web.StreamResponse | Fate:
+    """Call a candidate if its breaker lets us; again at once if a pooled connection had died."""
+    admitted = context.breakers.admit(candidate.model, context.exchange.id)
+    if isinstance(admitted, Refusal):
+        return Fate(candidate, refusal=admitted)
     kind: type[Call] = StreamCall if context.body.is_stream else PlainCall
-    call = kind(context, candidate.model, permit)
+    call = kind(context, candidate.model, admitted, on_new_connection=on_new_connection)
+    ended = await _try(context, call, chain_ends, later)
+    if isinstance(ended, web.StreamResponse):
+        return ended
+    if ended.kind is FailureClass.STALE_CONNECTION and not on_new_connection:
+        return await _ask(context, candidate, chain_ends, later, on_new_connection=True)
+    return Fate(candidate, failure=ended)
+
+
+async def _try(
+    context: Context, call: Call, chain_ends: float, later: tuple[Candidate, ...]
+) -> web.StreamResponse | Failure:
+    """Make one call. A Failure means that the client has seen nothing of it."""
     try:
         return await call.run(chain_ends, later)
     except ClientGone:

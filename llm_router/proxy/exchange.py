@@ -203,11 +203,10 @@ class Exchange:
 
     def headers(self) -> Mapping[str, str]:
         """Return the x-router-* headers as far as the facts are known."""
-        headers = {"x-router-request-id": self.id}
+        headers = {"x-router-request-id": self.id, "x-router-attempts": str(self.attempts)}
         if self.decision is not None:
             headers["x-router-category"] = self.decision.category
             headers["x-router-classifier"] = self.decision.by
-            headers["x-router-attempts"] = str(self.attempts)
         if self.model is not None:
             headers["x-router-model"] = self.model
         return headers

@@ -23,8 +23,10 @@ _LEFTOVER_S = 1.0
 
 
 class StreamCall(Call):
-    def __init__(self, context: Context, model: str, permit: Permit) -> None:
-        super().__init__(context, model, permit)
+    def __init__(
+        self, context: Context, model: str, permit: Permit, *, on_new_connection: bool = False
+    ) -> None:
+        super().__init__(context, model, permit, on_new_connection=on_new_connection)
         self._gate = CommitGate(context.body.choices)
         self._loop = asyncio.get_running_loop()
         self._total_ends = NEVER
@@ -108,7 +110,8 @@ class StreamCall(Call):
         """Pass on what is whole, say what happened, and end so that nobody takes it for an end."""
         if not self._is_begun:
             self.context.exchange.first_chunk(self.attempt)
-        self.broke_off(failure)
+        was_told = self._gate.error_passed  # by the provider's own event
+        self.broke_off(failure, FailureClass.ERROR_MID.value if was_told else None)
         if not self._is_begun:
             await self._begin()
         client = self.context.client

@@ -6,6 +6,7 @@ from typing import Any
 
 from llm_router.errors import (
     HttpError,
+    ModelNotFound,
     NoCandidate,
     NoCapableCandidate,
     Unavailable,
@@ -15,8 +16,10 @@ from llm_router.errors import (
     UpstreamTimeout,
 )
 from llm_router.routing.breaker import Refusal
-from llm_router.routing.chain import Candidate
+from llm_router.routing.chain import GONE, Candidate
 from llm_router.routing.failures import Failure, FailureClass
+
+_TIMEOUT_STATUSES = (408, 504, 524)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ def verdict(fates: Sequence[Fate]) -> HttpError:
         return failure_error(last)
     if any(refusal.gate == "account" for refusal in refusals):
         return account_error(min(r.retry_after_s for r in refusals if r.gate == "account"))
+    if fates and all(map(_is_gone, fates)):
+        return _gone(fates, candidates)
     if not failures and not refusals:
         rules = "; ".join(f"{f.candidate.model}: {f.left_out}" for f in fates)
         return NoCapableCandidate(
@@ -71,7 +76,7 @@ def verdict(fates: Sequence[Fate]) -> HttpError:
             retry_after_s=min(refusal.retry_after_s for refusal in refusals),
             metadata=candidates,
         )
-    if all(failure.rule.is_timeout for failure in failures):
+    if all(map(_is_timeout, failures)):
         message = f"No model answered in time ({_tried(fates)})."
         return UpstreamTimeout(message, metadata=candidates, is_final=True)
     message = f"Every model that was tried failed ({_tried(fates)})."
@@ -112,6 +117,28 @@ def in_band_error(failure: Failure) -> Mapping[str, Any]:
     is_ours = failure.kind is FailureClass.DRAINING
     kind = "server_draining" if is_ours else failure.kind.value
     return {"error": {"message": failure.message, "code": 502, "type": kind}}
+
+
+def _gone(fates: Sequence[Fate], candidates: Mapping[str, Any]) -> HttpError:
+    if len(fates) == 1:
+        model = fates[0].candidate.model
+        message = f"OpenRouter does not know the model {model}, or has no provider for it."
+        return ModelNotFound(message, param="model", metadata=candidates, is_final=True)
+    message = "No model of this chain exists any more. The operator has to change the chain."
+    return NoCandidate(message, metadata=candidates, is_final=True)
+
+
+def _is_gone(fate: Fate) -> bool:
+    if fate.failure is not None:
+        return fate.failure.kind is FailureClass.MODEL_GONE
+    if fate.refusal is not None:
+        return fate.refusal.reason.startswith(FailureClass.MODEL_GONE.value)
+    return fate.left_out == GONE
+
+
+def _is_timeout(failure: Failure) -> bool:
+    """Ours, or one that OpenRouter or its edge reports of somebody behind it."""
+    return failure.rule.is_timeout or failure.http_status in _TIMEOUT_STATUSES
 
 
 def _all_cool(failures: Sequence[Failure], refusals: Sequence[Refusal]) -> bool:

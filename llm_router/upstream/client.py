@@ -44,7 +44,10 @@ class UpstreamClient:
         self._chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}"
 
     async def chat(
-        self, *body: bytes | memoryview, headers: Mapping[str, str] | None = None
+        self,
+        *body: bytes | memoryview,
+        headers: Mapping[str, str] | None = None,
+        on_new_connection: bool = False,
     ) -> UpstreamResponse:
         """Send a chat completion; returns at the response headers. Raises UpstreamError.
 
@@ -53,7 +56,8 @@ class UpstreamClient:
         """
         more = _lines(headers) if headers else ""
         head = f"{self._chat}{more}Content-Length: {sum(map(len, body))}\r\n\r\n"
-        return await self._pool.send(head.encode("latin-1"), *body)
+        request = (head.encode("latin-1"), *body)
+        return await self._pool.send(*request, on_new_connection=on_new_connection)
 
     async def get_json(
         self, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float
@@ -64,7 +68,7 @@ class UpstreamClient:
         response = None
         try:
             async with asyncio.timeout(timeout_s):
-                response = await self._pool.send(head.encode("latin-1"))
+                response = await self._get(head.encode("latin-1"))
                 body = await response.body()
         except TimeoutError as exc:
             message = f"No answer within {timeout_s:g} s."
@@ -76,6 +80,15 @@ class UpstreamClient:
             return response.status, msgspec.json.decode(body)
         except (msgspec.DecodeError, RecursionError):
             return response.status, None
+
+    async def _get(self, head: bytes) -> UpstreamResponse:
+        """Asking twice costs nothing, so a pooled connection that had died is replaced here."""
+        try:
+            return await self._pool.send(head)
+        except UpstreamError as exc:
+            if exc.kind is not FailureClass.STALE_CONNECTION:
+                raise
+        return await self._pool.send(head, on_new_connection=True)
 
 
 def _lines(headers: Mapping[str, str]) -> str:

@@ -19,6 +19,7 @@ _BUFFER_LIMIT = 128 * 1024  # a slow client bounds our memory: beyond it nothing
 _HEADER_BYTES = 64 * 1024
 _HEADER_COUNT = 256
 _INTERIM_RESPONSES = 8
+_STALE_S = 1.0  # a connection that had died says so at once; later, work may have begun
 
 
 class Sink(Protocol):
@@ -161,6 +162,7 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._interim = 0
         self._body: list[bytes] = []
+        self._sent_at = 0.0
         self._has_answered = False  # a byte of this answer has come
         self._is_message_over = False
         self._ends_with_connection = False
@@ -178,6 +180,7 @@ class Connection(asyncio.Protocol):
         self._head = asyncio.get_running_loop().create_future()
         self._interim = self._head_bytes = 0
         self._has_answered = False
+        self._sent_at = asyncio.get_running_loop().time()
         transport.writelines(pieces)
         try:
             return await self._head
@@ -238,7 +241,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         if self._ends_with_connection and exc is None:
             self._finish()
-        self._fail("The connection broke.")
+        self._fail("The connection broke.", is_reset=exc is not None)
 
     # The parser's callbacks
 
@@ -313,15 +316,17 @@ class Connection(asyncio.Protocol):
         self._fail(message)
         self.abort()
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, message: str, *, is_reset: bool = True) -> None:
         head, self._head = self._head, None
         response, self._response = self._response, None
         if head is not None and not head.done():
             head.set_exception(self._broken_before_answer(message))
         if response is not None:
-            response.fail(UpstreamError(FailureClass.RESET_MID, message))
+            kind = FailureClass.RESET_MID if is_reset else FailureClass.TRUNCATED
+            response.fail(UpstreamError(kind, message))
 
     def _broken_before_answer(self, message: str = "The connection broke.") -> UpstreamError:
-        if self.is_used and not self._has_answered:
+        age_s = asyncio.get_running_loop().time() - self._sent_at
+        if self.is_used and not self._has_answered and age_s < _STALE_S:
             return UpstreamError(FailureClass.STALE_CONNECTION, "A pooled connection had died.")
         return UpstreamError(FailureClass.NO_RESPONSE, f"No answer: {message}")

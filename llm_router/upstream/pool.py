@@ -28,20 +28,16 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_open = True
 
-    async def send(self, *request: bytes | memoryview) -> UpstreamResponse:
+    async def send(
+        self, *request: bytes | memoryview, on_new_connection: bool = False
+    ) -> UpstreamResponse:
         """Send a whole request, in pieces; returns at the response's headers. Raises UpstreamError.
 
-        A pooled connection that had silently died is replaced once: nothing of the answer had
-        come, and its like closes on idle connections all the time.
+        STALE_CONNECTION says that a pooled connection had silently died, as they do all the time:
+        worth one more try `on_new_connection`.
         """
-        connection = self._take() or await self._connect()
-        try:
-            return await connection.request(*request)
-        except UpstreamError as exc:
-            if exc.kind is not FailureClass.STALE_CONNECTION:
-                raise
-        fresh = await self._connect()
-        return await fresh.request(*request)
+        connection = None if on_new_connection else self._take()
+        return await (connection or await self._connect()).request(*request)
 
     async def close(self) -> None:
         self._is_open = False

@@ -12,8 +12,7 @@ from llm_router.settings import ServerSettings
 from llm_router.web.routes import Scope
 
 ADMIN_NAME = "admin"
-_PROXY_HEADERS = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto",
-                  "X-Forwarded-Port", "X-Forwarded-Prefix", "X-Real-IP")  # fmt: skip
+_PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -143,7 +142,8 @@ def _parts(origin: str) -> tuple[str, str]:
 
 
 def _is_direct_loopback(request: web.Request) -> bool:
-    if any(header in request.headers for header in _PROXY_HEADERS):
+    names = map(str.lower, request.headers)
+    if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
         return False
     peer = request.get_extra_info("peername")
     try:

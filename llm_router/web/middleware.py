@@ -21,7 +21,7 @@ from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, REQUEST_ID, SCOPES
 from llm_router.logs import request_id as logged_request_id
 from llm_router.proxy.exchange import new_request_id
 from llm_router.proxy.relay import ResponseCut
-from llm_router.web.responses import error_answer
+from llm_router.web.responses import PLAIN_HEADERS, error_answer
 from llm_router.web.routes import Handler
 
 log = logging.getLogger(__name__)
@@ -64,9 +64,7 @@ async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 async def plain_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """On every response: no version banner, no sniffing."""
-    response.headers["Server"] = "llm-router"
-    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers.update(PLAIN_HEADERS)
 
 
 def _headers(request: web.Request) -> dict[str, str]:

@@ -8,6 +8,8 @@ from aiohttp import web
 
 from llm_router.errors import HttpError
 
+# On every response: no version banner, no sniffing.
+PLAIN_HEADERS = {"Server": "llm-router", "X-Content-Type-Options": "nosniff"}
 _CLOSING = (400, 413)  # the rest of such a body is not worth reading
 
 

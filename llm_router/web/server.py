@@ -14,7 +14,7 @@ from llm_router.errors import Internal, InvalidRequest
 from llm_router.proxy.exchange import new_request_id
 from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn
-from llm_router.web.responses import error_answer
+from llm_router.web.responses import PLAIN_HEADERS, error_answer
 from llm_router.web.routes import Handler
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,7 @@ class Connection(web.RequestHandler):
         else:
             error = InvalidRequest("This is not a valid HTTP/1.1 request.")
         response = error_answer(error, {"x-router-request-id": new_request_id()})
+        response.headers.update(PLAIN_HEADERS)
         response.force_close()
         return response
 

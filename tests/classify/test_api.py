@@ -29,13 +29,16 @@ def listing(*ids: str) -> CatalogHolder:
 
 @asynccontextmanager
 async def api(
-    url: str | None = None, catalog: CatalogHolder | None = None
+    url: str | None = None, catalog: CatalogHolder | None = None, *, is_shut: bool = False
 ) -> AsyncIterator[tuple[ApiStep, DemoUpstream]]:
     async with running_upstream(extra=[MODEL]) as demo:
         settings = UpstreamSettings(base_url=url or demo.url, api_key=SecretStr("sk-or-test"))
         async with open_pool(DeadlineSettings(), settings.base_url) as session:
             client = UpstreamClient(session, settings)
-            yield ApiStep(client, catalog or CatalogHolder(), MODEL, FakeClock()), demo
+            yield (
+                ApiStep(client, catalog or CatalogHolder(), MODEL, FakeClock(), lambda _: is_shut),
+                demo,
+            )
 
 
 async def fault(step: ApiStep, book: Book, limit_s: float = 5) -> StepFault:
@@ -201,3 +204,12 @@ async def test_it_has_nothing_to_start_or_close() -> None:
         await step.start()
         await step.close()
         assert demo.requests == []
+
+
+async def test_nothing_is_asked_while_the_provider_is_shut() -> None:
+    """F11"""
+    async with api(is_shut=True) as (step, demo):
+        with pytest.raises(StepFault, match="shut") as caught:
+            await step.decide(PROMPT, config(), Book(), 5)
+        assert not caught.value.is_failure
+        assert not demo.requests

@@ -35,7 +35,9 @@ async def decided(
     )
     async with session() as ollama, open_pool(DeadlineSettings(), demo.url) as opened:
         upstream = UpstreamClient(opened, settings.upstream)
-        classifier = build_classifier(settings, FakeClock(), ollama, upstream, CatalogHolder())
+        classifier = build_classifier(
+            settings, FakeClock(), ollama, upstream, CatalogHolder(), lambda _: False
+        )
         await classifier.start()
         try:
             await until(lambda: classifier.status()["steps"].get("ollama") != "loading")

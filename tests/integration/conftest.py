@@ -118,12 +118,12 @@ class Router:
 Start = Callable[..., AbstractAsyncContextManager[Router]]
 
 
-def settings_for(upstream: str, ollama: str, path: Path, /, **sections: Any) -> Settings:
+def settings_for(base_url: str, ollama: str, path: Path, /, **sections: Any) -> Settings:
     """Return settings for a test; keyword arguments are sections as dicts."""
     tree: dict[str, Any] = {
         "server": {"port": 0},
         "classifier": {"mode": "keywords"},
-        "upstream": {"base_url": upstream, "api_key": UPSTREAM_KEY},
+        "upstream": {"base_url": base_url, "api_key": UPSTREAM_KEY},
         "ollama": {"base_url": ollama},
         "ledger": {"path": path / "router.db"},
     }
@@ -140,13 +140,14 @@ async def upstream() -> AsyncIterator[DemoUpstream]:
 
 @asynccontextmanager
 async def started(
-    upstream: DemoUpstream,
+    demo: DemoUpstream,
     path: Path,
+    /,
     seed: RoutingConfig | None = None,
     url: str | None = None,
     **sections: Any,
 ) -> AsyncIterator[Router]:
-    settings = settings_for(url or upstream.url, upstream.ollama_url, path, **sections)
+    settings = settings_for(url or demo.url, demo.ollama_url, path, **sections)
     async with (
         running(settings, seed or default_config()) as (runner, address),
         aiohttp.ClientSession() as http,

@@ -29,7 +29,7 @@ FAULTS = [
     Fault("F21 silence", {"stall": CUT}, "stream_stalled", {"idle_s": 0.1}),
     Fault("F21 comments only", {"stall": CUT, "beat": 20}, "stream_stalled", {"idle_s": 0.1}),
     Fault("F22 reset", {"drop": CUT}, "upstream_reset"),
-    Fault("F23 FIN inside the body", {"close": CUT}, "upstream_reset"),
+    Fault("F23 FIN inside the body", {"close": CUT}, "stream_truncated"),
     Fault("F23 an end without a finish", {"end": CUT}, "stream_truncated"),
     Fault("F27 garbage", {"insert": b"data: {nonsense\n\n", "after": CUT}, "stream_truncated"),
     Fault("F27 no object", {"insert": b"data: [1]\n\n", "after": CUT}, "stream_truncated"),
@@ -119,7 +119,7 @@ async def test_a_limit_in_the_middle_is_a_rest_and_no_failure(
     assert breaker["failures"] == 0
     assert breaker["cooldown_until"] is not None
     [row] = await router.rows()
-    assert (row["outcome"], row["error_class"]) == ("truncated", "rate")
+    assert (row["outcome"], row["error_class"]) == ("truncated", "error_mid")
 
 
 @pytest.mark.usefixtures("eager_reconciler")

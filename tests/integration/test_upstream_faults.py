@@ -63,17 +63,17 @@ FAULTS = [
           "upstream_5xx", 500, kinds=(True,)),
     Fault("F17 a rate limit first", {"status": 429, "via": "event"}, "rate", 429, failures=0,
           is_cool=True, kinds=(True,)),
-    Fault("F18 comments for ever", {"stall": 0, "beat": 20}, "stall_first", None, UNKNOWN,
+    Fault("F18 comments for ever", {"stall": 0, "beat": 20}, "stall_first", 200, UNKNOWN,
           kinds=(True,), deadlines=NO_LONGER),
     Fault("F19 headers never come", {"stall": HEADERS}, "stall_first", None, UNKNOWN,
           kinds=(True,), deadlines=NO_LONGER),
-    Fault("F20 a role, then a reset", {"role": True, "drop": 0}, "protocol_pre", None, UNKNOWN,
+    Fault("F20 a role, then a reset", {"role": True, "drop": 0}, "protocol_pre", 200, UNKNOWN,
           kinds=(True,)),
     Fault("F20 a role, then the end", {"role": True, "end": 0}, "protocol_pre", 200, UNKNOWN,
           kinds=(True,)),
-    Fault("F22 a reset within a plain answer", {"drop": 1}, "protocol_pre", None, UNKNOWN,
+    Fault("F22 a reset within a plain answer", {"drop": 1}, "protocol_pre", 200, UNKNOWN,
           kinds=(False,)),
-    Fault("F23 a plain answer that is cut short", {"close": 1}, "protocol_pre", None, UNKNOWN,
+    Fault("F23 a plain answer that is cut short", {"close": 1}, "protocol_pre", 200, UNKNOWN,
           kinds=(False,)),
     Fault("F27 garbage first", {"insert": b"data: {nonsense\n\n"}, "protocol_pre", 200, UNKNOWN,
           kinds=(True,)),
@@ -165,7 +165,7 @@ async def test_a_chain_that_failed_says_how(
     reply = await chat(router.url, stream=is_stream)
     assert reply.status == 502
     assert reply.headers["x-should-retry"] == "false"
-    assert reply.headers["x-router-attempts"] == "3"
+    assert reply.headers["x-router-attempts"] == "4"  # the last one again, on a new connection
     assert reply.error["type"] == "upstream_failed"
     assert reply.error["metadata"]["candidates"] == [
         {"model": GLM, "error_class": "upstream_5xx", "http_status": 500},
@@ -179,7 +179,7 @@ async def test_a_chain_that_failed_says_how(
         502,
         "upstream_failed",
     )
-    assert (row["served_model"], row["attempts"]) == (None, 3)
+    assert (row["served_model"], row["attempts"]) == (None, 4)
     assert (row["cost_nanousd"], row["cost_source"]) == UNKNOWN
 
 
@@ -493,3 +493,48 @@ async def test_a_model_that_went_is_said_in_health(start: Start, upstream: DemoU
         assert GLM in (await router.until_listed())["gone"]
         assert_answered_by(await chat(router.url), AURORA, 1, is_stream=False)
     assert not upstream.calls(GLM)
+
+
+async def test_a_named_model_that_is_gone_is_not_found_each_time(
+    router: Router, upstream: DemoUpstream
+) -> None:
+    """F14: nor is anybody told to wait for it."""
+    for attempts in ("1", "0"):
+        reply = await chat(router.url, model="acme/none-1")
+        assert (reply.status, reply.error["type"]) == (404, "model_not_found")
+        assert "retry-after" not in reply.headers
+        assert reply.headers["x-router-attempts"] == attempts
+
+
+async def test_a_chain_of_which_nothing_is_left_is_the_operators_to_mend(
+    router: Router, upstream: DemoUpstream
+) -> None:
+    """F14"""
+    for model in (GLM, AURORA, MINI):
+        upstream.fail(model, status=404, error_type="not_found")
+    for _ in range(2):
+        reply = await chat(router.url)
+        assert (reply.status, reply.error["type"]) == (503, "no_candidate")
+        assert "rate limited" not in reply.error["message"]
+
+
+async def test_timeouts_behind_upstream_are_timeouts_too(
+    router: Router, upstream: DemoUpstream
+) -> None:
+    for model, status in ((GLM, 504), (AURORA, 524), (MINI, 408)):
+        upstream.fail(model, status=status)
+    reply = await chat(router.url)
+    assert (reply.status, reply.error["type"]) == (504, "upstream_timeout")
+
+
+async def test_another_key_is_tried_after_a_restart(start: Start, upstream: DemoUpstream) -> None:
+    """F11: what the former key was refused says nothing about it; the same one stays shut out."""
+    upstream.fail(status=401)
+    async with start() as router:
+        assert (await chat(router.url)).error["type"] == "upstream_account"
+    upstream.clear()
+    async with start() as router:
+        assert (await chat(router.url)).error["type"] == "upstream_account"
+        assert not upstream.calls(GLM)
+    async with start(upstream={"api_key": "sk-or-corrected"}) as router:
+        assert (await chat(router.url)).status == 200

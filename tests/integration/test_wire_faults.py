@@ -114,8 +114,16 @@ async def test_a_pooled_connection_that_had_died_costs_a_silent_retry(start: Sta
             assert_answered(reply, is_stream=False)
             assert reply.headers["x-router-model"] == GLM
         assert [c.received.count(b"POST") for c in chaos.connections] == [0, 2, 1]
+        assert [row["attempts"] for row in await router.rows()] == [1, 2]
         assert (await router.breaker(GLM))["failures"] == 0
         assert {row["outcome"] for row in await router.rows()} == {"completed"}
+        assert [
+            (a["error_class"], a["cost_nanousd"] == 0) for a in await router.rows("attempts")
+        ] == [
+            (None, False),
+            ("stale_conn", True),
+            (None, False),
+        ]
 
 
 async def test_permission_that_is_refused_is_the_accounts(start: Start) -> None:
@@ -151,7 +159,8 @@ async def test_a_redirect_is_never_followed(start: Start, status: bytes) -> None
             reply = await chat(router.url)
             attempts = await router.rows("attempts")
         assert (reply.status, reply.error["type"]) == (502, "upstream_failed")
-        assert {attempt["error_class"] for attempt in attempts} == {"misconfig"}
+        classes = {attempt["error_class"] for attempt in attempts}
+        assert classes - {"stale_conn"} == {"misconfig"}
         assert not elsewhere.connections
 
 
@@ -241,7 +250,7 @@ async def test_a_connection_that_goes_on_behind_done_is_not_used_again(
         ([STREAM + b"Connection: close\r\n\r\n" + WORDS], "stream_truncated"),
         ([STREAM + b"Connection: close\r\n\r\n" + WORDS, FIN, HANG], "stream_truncated"),
         ([STREAM + b"Connection: close\r\n\r\n" + WORDS + b"data: {", FIN], "stream_truncated"),
-        ([stream(WORDS, is_whole=False)], "upstream_reset"),
+        ([stream(WORDS, is_whole=False)], "stream_truncated"),
     ],
     ids=["F23 FIN", "F36 half-close", "F23 FIN inside an event", "F23 FIN inside the body"],
 )

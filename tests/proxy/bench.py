@@ -103,7 +103,10 @@ class FakeUpstream:
         self.at: list[float] = []
 
     async def chat(
-        self, *body: bytes | memoryview, headers: Mapping[str, str] | None = None
+        self,
+        *body: bytes | memoryview,
+        headers: Mapping[str, str] | None = None,
+        on_new_connection: bool = False,
     ) -> UpstreamResponse:
         answer = self.answers[min(len(self.bodies), len(self.answers) - 1)]
         self.bodies.append(b"".join(body))

@@ -98,7 +98,9 @@ def test_the_generation_behind_a_failure_is_named() -> None:
 @pytest.mark.parametrize("kind", C, ids=lambda kind: kind.value)
 def test_only_what_cannot_have_reached_a_provider_is_free_for_sure(kind: FailureClass) -> None:
     failure = Failure(kind, "x")
-    assert was_never_sent(failure) == (kind in (C.TRANSPORT, C.CONNECT_TIMEOUT, C.LOCAL))
+    assert was_never_sent(failure) == (
+        kind in (C.TRANSPORT, C.CONNECT_TIMEOUT, C.LOCAL, C.STALE_CONNECTION)
+    )
     bench = Bench([Answer(error=UpstreamError(kind, "x"))], models=["a/one"])
 
     async def main() -> None:

@@ -583,3 +583,13 @@ def test_events_that_carry_only_content_are_not_decoded(monkeypatch: pytest.Monk
     monkeypatch.setattr(commit, "decode_object", lambda data: pytest.fail("decoded"))
     for text in ("plain", 'a "quoted" word', "caf\u00e9"):
         assert gate.feed(content(text) + content(text)) == content(text) * 2
+
+
+@pytest.mark.parametrize("empty", [b"data:\n\n", b"data: \n\n", b"data\n\n"])
+def test_an_event_without_data_is_none_and_is_not_passed(empty: bytes) -> None:
+    """To SSE it is no event, and clients' parsers choke on it."""
+    gate = CommitGate()
+    out = gate.feed(empty + content("Hi") + empty) + gate.feed(empty + content("!"))
+    assert out == content("Hi") + content("!")
+    assert gate.failure is None
+    assert gate.events == 2

@@ -245,7 +245,10 @@ def test_what_we_added_is_never_negative(bench: Bench) -> None:
 
 def test_headers_say_what_is_known_so_far() -> None:
     bench = Bench(is_begun=False)
-    assert bench.exchange.headers() == {"x-router-request-id": "req_1"}
+    assert bench.exchange.headers() == {
+        "x-router-request-id": "req_1",
+        "x-router-attempts": "0",
+    }
     bench.exchange.begin("router", True, None, None)
     bench.exchange.decided(CODE)
     assert bench.exchange.headers() == {

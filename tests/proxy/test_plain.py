@@ -79,7 +79,7 @@ def test_a_generation_that_is_over_with_its_headers_is_named_with_its_outcome() 
 
 
 def at_once(response: UpstreamResponse) -> Any:
-    async def chat(*body: bytes | memoryview, headers: object = None) -> UpstreamResponse:
+    async def chat(*body: bytes | memoryview, **options: object) -> UpstreamResponse:
         return response
 
     return chat
