@@ -7,6 +7,8 @@ connection's peer has taken; Windows also lacks `fcntl`, so its file locks come 
 import os
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -62,9 +64,10 @@ def untaken_bytes(transport: "asyncio.WriteTransport") -> int:
         return unsent
 
 
-def boot_time() -> float:
-    """Return monotonic seconds that, where possible, count while the machine sleeps."""
-    return time.clock_gettime(_BOOTTIME) if _BOOTTIME is not None else time.monotonic()
+# Monotonic seconds that, where possible, count while the machine sleeps.
+boot_time: Callable[[], float] = (
+    time.monotonic if _BOOTTIME is None else partial(time.clock_gettime, _BOOTTIME)
+)
 
 
 def boot_id() -> str | None:

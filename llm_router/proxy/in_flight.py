@@ -1,8 +1,6 @@
 """The chat requests being answered, so that a shutdown can wait for them and end the rest."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from llm_router.proxy.exchange import Exchange
 
@@ -18,19 +16,18 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    @contextmanager
-    def holding(self, exchange: Exchange) -> Iterator[None]:
-        """Count a request while the current task answers it."""
-        task = asyncio.current_task()
-        assert task is not None
+    def holding(self, exchange: Exchange) -> "_Held":
+        """Count a request while the current task answers it: `with in_flight.holding(…):`."""
+        return _Held(self, exchange)
+
+    def add(self, task: asyncio.Task[object], exchange: Exchange) -> None:
         self._tasks[task] = exchange
         self._idle.clear()
-        try:
-            yield
-        finally:
-            del self._tasks[task]
-            if not self._tasks:
-                self._idle.set()
+
+    def remove(self, task: asyncio.Task[object]) -> None:
+        del self._tasks[task]
+        if not self._tasks:
+            self._idle.set()
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight; False when it took longer than `timeout_s`."""
@@ -46,3 +43,22 @@ class InFlight:
         for task, exchange in self._tasks.items():
             exchange.is_cut = True
             task.cancel()
+
+
+class _Held:
+    """A class and no generator: one is entered for every request."""
+
+    __slots__ = ("_exchange", "_in_flight", "_task")
+
+    def __init__(self, in_flight: InFlight, exchange: Exchange) -> None:
+        self._in_flight = in_flight
+        self._exchange = exchange
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._in_flight.add(task, self._exchange)
+
+    def __exit__(self, *error: object) -> None:
+        self._in_flight.remove(self._task)
