@@ -232,7 +232,7 @@ def test_the_collector_rests_once_everything_is_up() -> None:
     frozen = gc.get_freeze_count()
     serving._rest_the_collector()
     assert gc.get_freeze_count() > frozen
-    assert gc.get_threshold()[0] == 50_000
+    assert gc.get_threshold()[0] == 5_000
 
 
 # The loop
