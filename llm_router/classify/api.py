@@ -22,8 +22,8 @@ from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.client import UpstreamClient
-from llm_router.upstream.connection import UpstreamResponse
 from llm_router.upstream.failures import from_answer, from_error_object
+from llm_router.upstream.response import UpstreamResponse
 from llm_router.upstream.usage import parse_usage
 
 _MAX_TOKENS = 32

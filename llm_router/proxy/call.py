@@ -23,9 +23,9 @@ from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import Settings
 from llm_router.upstream.client import UpstreamClient
-from llm_router.upstream.connection import UpstreamResponse
 from llm_router.upstream.failures import from_answer
 from llm_router.upstream.headers import for_client
+from llm_router.upstream.response import UpstreamResponse
 
 _ERROR_BODY_LIMIT = 256 * 1024
 

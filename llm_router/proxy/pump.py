@@ -10,7 +10,7 @@ from llm_router.errors import ClientGone, UpstreamError
 from llm_router.proxy.commit import CommitGate
 from llm_router.proxy.deadline import NEVER, Deadline
 from llm_router.proxy.relay import ClientStream
-from llm_router.upstream.connection import UpstreamResponse
+from llm_router.upstream.response import UpstreamResponse
 
 
 class Pump:

@@ -16,7 +16,7 @@ from llm_router.routing.breaker import Permit
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.tasks import launch
-from llm_router.upstream.connection import UpstreamResponse
+from llm_router.upstream.response import UpstreamResponse
 
 _LEFTOVER_LIMIT = 64 * 1024
 _LEFTOVER_S = 1.0

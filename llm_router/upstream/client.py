@@ -15,8 +15,8 @@ from llm_router import __version__
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
 from llm_router.settings import UpstreamSettings
-from llm_router.upstream.connection import UpstreamResponse
 from llm_router.upstream.pool import Pool
+from llm_router.upstream.response import UpstreamResponse
 
 # OpenRouter attributes calls by such an address (openrouter.ai/docs, App Attribution).
 APP_URL = "http://localhost/llm-router"

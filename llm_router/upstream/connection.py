@@ -1,148 +1,20 @@
-"""One HTTP/1.1 connection to the provider, and the answer that is coming in on it.
-
-httptools' parser, and nothing between it and the reader but one buffer with flow control. Whatever
-arrived before a connection broke can still be read; only then does the reader learn of the break.
-"""
+"""One HTTP/1.1 connection to the provider: httptools' parser, and when it may be used again."""
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import cast
 
 import httptools
 from multidict import CIMultiDict
 
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
+from llm_router.upstream.response import UpstreamResponse
 
-RESPONSE_LIMIT = 64 * 1024 * 1024
-_BUFFER_LIMIT = 128 * 1024  # a slow client bounds our memory: beyond it nothing more is read
 _HEADER_BYTES = 64 * 1024
 _HEADER_COUNT = 256
 _INTERIM_RESPONSES = 8
 _STALE_S = 1.0  # a connection that had died says so at once; later, work may have begun
-
-
-class Sink(Protocol):
-    """Takes an answer as it comes, in the connection's own callbacks; must not raise."""
-
-    def feed(self, block: bytes) -> None: ...
-    def end(self) -> None: ...
-    def fail(self, error: UpstreamError) -> None: ...
-
-
-class UpstreamResponse:
-    """An answer whose body may still be arriving. Use it from one task; `close` it in the end."""
-
-    def __init__(self, connection: "Connection", status: int, headers: CIMultiDict[str]) -> None:
-        self.status = status
-        self.headers = headers
-        self._connection = connection
-        self._blocks: list[bytes] = []
-        self._buffered = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._is_complete = False
-        self._error: UpstreamError | None = None
-        self._sink: Sink | None = None
-
-    @property
-    def generation_id(self) -> str | None:
-        """OpenRouter's X-Generation-Id, which its cost can be asked for by."""
-        value = self.headers.get("X-Generation-Id")
-        return value[:128] if value and value.isprintable() else None
-
-    async def block(self) -> bytes:
-        """Return whatever has arrived, waiting for something; b"" at the end.
-
-        Raises UpstreamError when the connection broke before the end.
-        """
-        while not self._blocks:
-            if self._error is not None:
-                raise self._error
-            if self._is_complete:
-                return b""
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        blocks = self._blocks
-        block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
-        blocks.clear()
-        if self._buffered > _BUFFER_LIMIT:
-            self._connection.resume()
-        self._buffered = 0
-        return block
-
-    def attach(self, sink: Sink) -> None:
-        """Hand everything to `sink` from now on, what has arrived already first of all."""
-        blocks, self._blocks = self._blocks, []
-        if self._buffered > _BUFFER_LIMIT:
-            self._connection.resume()
-        self._buffered = 0
-        if blocks:
-            sink.feed(b"".join(blocks))
-        self._sink = sink
-        if self._error is not None:
-            sink.fail(self._error)
-        elif self._is_complete:
-            sink.end()
-
-    def detach(self) -> None:
-        """Keep what arrives here again, up to a bound."""
-        self._sink = None
-
-    async def body(self, limit: int = RESPONSE_LIMIT) -> bytes:
-        """Return the whole body. Raises UpstreamError when it breaks off or is too long."""
-        blocks, size = [], 0
-        while block := await self.block():
-            blocks.append(block)
-            size += len(block)
-            if size > limit:
-                self.close()
-                message = f"The answer is longer than {limit} bytes."
-                raise UpstreamError(FailureClass.RESPONSE_TOO_LARGE, message)
-        return b"".join(blocks)
-
-    def is_complete(self) -> bool:
-        """True once the end of the body has arrived, read or not."""
-        return self._is_complete
-
-    def close(self) -> None:
-        """Drop the connection unless the whole body arrived; that cancels the generation."""
-        if not self._is_complete and self._error is None:
-            self._connection.abort()
-
-    def discard(self) -> None:
-        """Drop the connection although the body may be whole: its sender cannot be trusted."""
-        self._connection.discard(self)
-
-    # The connection's side
-
-    def feed(self, block: bytes) -> None:
-        if self._sink is not None:
-            self._sink.feed(block)
-            return
-        self._blocks.append(block)
-        self._buffered += len(block)
-        if self._buffered > _BUFFER_LIMIT:
-            self._connection.pause()
-        self._wake()
-
-    def end(self) -> None:
-        self._is_complete = True
-        if self._sink is not None:
-            self._sink.end()
-        self._wake()
-
-    def fail(self, error: UpstreamError) -> None:
-        self._error = error
-        if self._sink is not None:
-            self._sink.fail(error)
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):

@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
 from llm_router.settings import DeadlineSettings
-from llm_router.upstream.connection import Connection, UpstreamResponse
+from llm_router.upstream.connection import Connection
 from llm_router.upstream.origin import Origin
+from llm_router.upstream.response import UpstreamResponse
 
 IDLE_S = 60.0
 

@@ -30,7 +30,8 @@ from llm_router.routing.chain import Candidate
 from llm_router.settings import DeadlineSettings, Settings
 from llm_router.tasks import launch
 from llm_router.upstream.client import UpstreamClient
-from llm_router.upstream.connection import Connection, UpstreamResponse
+from llm_router.upstream.connection import Connection
+from llm_router.upstream.response import UpstreamResponse
 from tests.fakes.clock import Clock
 from tests.fakes.journal import Journal
 from tests.fakes.waiting import until

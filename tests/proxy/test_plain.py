@@ -9,7 +9,7 @@ from aiohttp import web
 from llm_router.errors import UpstreamError
 from llm_router.ledger.entry import REFUSED_COST, AttemptAnswered, Cost, Usage
 from llm_router.routing.failures import FailureClass
-from llm_router.upstream.connection import UpstreamResponse
+from llm_router.upstream.response import UpstreamResponse
 from tests.fakes.loop import run
 from tests.proxy.bench import END, JSON, Answer, Bench, Step
 from tests.proxy.chunks import COST_NANOUSD, ID, MODEL, USAGE

@@ -13,7 +13,8 @@ from llm_router.proxy.deadline import NEVER, Deadline
 from llm_router.proxy.pump import Pump
 from llm_router.proxy.relay import ClientStream
 from llm_router.routing.failures import FailureClass
-from llm_router.upstream.connection import Connection, UpstreamResponse
+from llm_router.upstream.connection import Connection
+from llm_router.upstream.response import UpstreamResponse
 from tests.fakes.journal import Journal
 from tests.fakes.loop import run
 from tests.proxy.bench import FakeClient, FakeConnection

@@ -7,7 +7,7 @@ import pytest
 
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
-from llm_router.upstream.connection import UpstreamResponse
+from llm_router.upstream.response import UpstreamResponse
 from tests.fakes.chaos import FIN, HANG, REQUEST, RST, Step, running_chaos
 from tests.fakes.waiting import until
 from tests.upstream.conftest import calling
