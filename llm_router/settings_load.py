@@ -18,6 +18,7 @@ from llm_router.settings_sources import (
     SECTIONS,
     Given,
     Source,
+    overlaid,
     read_env_file,
     read_environment,
     read_toml,
@@ -70,7 +71,11 @@ def load(
         *((path, read_env_file(path)) for path in dotenv),
         (None, read_environment(environ)),
     ]
-    given = {key: value for _, layer in layers for key, value in layer.values.items()}
+    given: Mapping[str, Given] = {}
+    for _, layer in layers:
+        given = overlaid(given, layer.values)
+        for key, value in layer.values.items():
+            checked(key, value)  # also what another layer overrides: it may not do so tomorrow
     with_secrets = [path for path, layer in layers if path and _has_secrets(layer)]
     doubts = [doubt for _, layer in layers for doubt in layer.doubts]
     return Loaded(
@@ -81,33 +86,38 @@ def load(
     )
 
 
-def check_start(settings: Settings) -> None:
-    """Refuse what cannot or must not be served; `serve` and `check-config` both ask."""
-    check_supported(settings)
-    check_bind(settings)
+def check_start(settings: Settings, sources: Mapping[str, str]) -> None:
+    """Refuse what cannot or must not be served; `serve` and `check-config` both ask.
+
+    `sources` is that of `Loaded`: a refusal begins with the place of what it refuses.
+    """
+    check_supported(settings, sources)
+    check_bind(settings, sources)
 
 
-def check_supported(settings: Settings) -> None:
+def check_supported(settings: Settings, sources: Mapping[str, str]) -> None:
     """Refuse values whose names are settled but whose feature this version does not have."""
     server, classifier = settings.server, settings.classifier
-    for is_refused, what, instead in (
-        (classifier.mode == "local", "classifier.mode = local", "hybrid or keywords"),
-        (classifier.sticky == "session", "classifier.sticky = session", "off"),
-        (server.workers > 1, f"server.workers = {server.workers}", "1"),
-        (settings.ledger.store_text, "ledger.store_text = true", "false"),
+    for key, is_refused, allowed in (
+        ("classifier.mode", classifier.mode == "local", "keywords, ollama, api or hybrid"),
+        ("classifier.sticky", classifier.sticky == "session", "off"),
+        ("server.workers", server.workers > 1, "1"),
+        ("ledger.store_text", settings.ledger.store_text, "false"),
     ):
         if is_refused:
-            raise SettingsError(f"{what} is not in this version; use {instead}.")
+            where = sources.get(key, key)
+            raise SettingsError(f"{where}: this value is not in this version; use {allowed}.")
 
 
-def check_bind(settings: Settings) -> None:
+def check_bind(settings: Settings, sources: Mapping[str, str]) -> None:
     """Refuse to listen beyond this machine without both an admin key and client keys."""
     server = settings.server
     keys = {"ROUTER_ADMIN_KEY": server.admin_key, "ROUTER_CLIENT_KEYS": server.client_keys}
     missing = [name for name, given in keys.items() if not given]
     if missing and not is_loopback(server.host):
+        where = sources.get("server.host", "server.host")
         raise SettingsError(
-            f"server.host = {server.host} can be reached from other machines, which takes an admin "
+            f"{where}: {server.host} can be reached from other machines, which takes an admin "
             f"key and client keys: set {' and '.join(missing)}, or listen on 127.0.0.1."
         )
 

@@ -47,11 +47,14 @@ NAMES = {env_name(key): key for key in KEYS} | SHORT_NAMES
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """`where` reads like `config.toml, [server] port`; text from the environment is untyped."""
+    """`where` reads like `config.toml, [server] port`.
+
+    `variable` is set for what comes from `.env` or the environment, where all values are text.
+    """
 
     value: Any
     where: str
-    is_text: bool = False
+    variable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,6 @@ def read_env_file(path: Path) -> Source:
 def read_environment(environ: Mapping[str, str], *, place: str = "environment") -> Source:
     """Pick our names; an empty value counts as not given."""
     values: dict[str, Given] = {}
-    names: dict[str, str] = {}
     doubts = []
     for name, raw in environ.items():
         key, value = NAMES.get(name), raw.strip()
@@ -113,14 +115,30 @@ def read_environment(environ: Mapping[str, str], *, place: str = "environment") 
             if name.startswith("ROUTER_") and (hint := near(name, SHORT_NAMES, least=0.85)):
                 doubts.append(f"{place}, {name}: not a name of ours{hint}")
         elif value:
-            if key in values and values[key].value != value:
-                raise SettingsError(
-                    f"{place}: {names[key]} and {name} are the same setting with different "
-                    "values; keep one of them."
-                )
-            names[key] = name
-            values[key] = Given(value, f"{place}, {name}", is_text=True)
+            values[key] = _agreeing(values.get(key), Given(value, f"{place}, {name}", name))
     return Source(values, {}, tuple(doubts))
+
+
+def overlaid(lower: Mapping[str, Given], upper: Mapping[str, Given]) -> dict[str, Given]:
+    """Return both with the upper one's values in force; SettingsError where names disagree.
+
+    A variable of `.env` may be overridden by the same variable, and not by another name for it:
+    whoever wrote one of the two would look for the other in vain.
+    """
+    return {**lower, **{key: _agreeing(lower.get(key), given) for key, given in upper.items()}}
+
+
+def _agreeing(before: Given | None, given: Given) -> Given:
+    if (
+        before is not None
+        and before.variable not in (None, given.variable)
+        and before.value != given.value
+    ):
+        raise SettingsError(
+            f"{before.where} and {given.where} are the same setting with different values; "
+            "keep one of them."
+        )
+    return given
 
 
 def _known_key(path: Path, section: str, key: str) -> None:

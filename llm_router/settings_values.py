@@ -24,7 +24,7 @@ def checked(key: str, given: Given) -> Any:
     section, _, name = key.partition(".")
     model, field = SECTIONS[section], _field(key)
     try:
-        if given.is_text:
+        if given.variable is not None:
             value = getattr(model.model_validate({name: _from_text(field, given.value)}), name)
         else:
             # As strict JSON, so that `true` is no number and "1" is no integer.

@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from llm_router.errors import SettingsError
-from llm_router.settings import ClassifierSettings, LedgerSettings, ServerSettings, Settings
+from llm_router.settings import ServerSettings, Settings
 from llm_router.settings_load import (
     Loaded,
     check_bind,
@@ -116,14 +116,34 @@ def test_the_same_setting_under_two_names_with_one_value_is_fine(tmp_path: Path)
     assert loaded.settings.server.port == 5
 
 
-def test_two_names_in_different_layers_follow_the_precedence(tmp_path: Path) -> None:
-    loaded = load_from(tmp_path, env="ROUTER_PORT=5\n", LLM_ROUTER_SERVER__PORT="6")
-    assert loaded.settings.server.port == 6
+def test_two_names_with_two_values_stop_the_start_across_env_file_and_environment(
+    tmp_path: Path,
+) -> None:
+    message = refusal(tmp_path, env="ROUTER_PORT=5\n", LLM_ROUTER_SERVER__PORT="6")
+    assert message.startswith(
+        ".env, ROUTER_PORT and environment, LLM_ROUTER_SERVER__PORT are the same setting"
+    )
+    loaded = load_from(tmp_path, env="ROUTER_PORT=5\n", LLM_ROUTER_SERVER__PORT="5")
+    assert loaded.settings.server.port == 5
+
+
+@pytest.mark.parametrize("name", ["ROUTER_PORT", "LLM_ROUTER_SERVER__PORT"])
+def test_any_name_in_the_environment_overrides_the_file(tmp_path: Path, name: str) -> None:
+    assert load_from(tmp_path, "[server]\nport = 5", **{name: "6"}).settings.server.port == 6
+
+
+def test_a_bad_value_stops_the_start_also_where_another_overrides_it(tmp_path: Path) -> None:
+    """It would stop it on the day when the other one goes."""
+    message = refusal(tmp_path, "[server]\nport = 70000", ROUTER_PORT="6")
+    assert message.startswith("config.toml, [server] port: must be a whole number")
+    message = refusal(tmp_path, "", "ROUTING_MODE=hybird", ROUTING_MODE="hybrid")
+    assert message.startswith(".env, ROUTING_MODE: must be keywords, local, ollama, api or hybrid")
 
 
 def test_the_same_setting_under_two_names_with_two_values_stops_the_start(tmp_path: Path) -> None:
     message = refusal(tmp_path, ROUTER_ADMIN_KEY=CANARY, LLM_ROUTER_SERVER__ADMIN_KEY="other")
-    assert "ROUTER_ADMIN_KEY and LLM_ROUTER_SERVER__ADMIN_KEY are the same setting" in message
+    assert "LLM_ROUTER_SERVER__ADMIN_KEY are the same setting" in message
+    assert "environment, ROUTER_ADMIN_KEY" in message
     assert CANARY not in message
 
 
@@ -344,7 +364,7 @@ def server(**values: object) -> Settings:
 )
 def test_a_loopback_address_needs_no_keys(host: str) -> None:
     """T02"""
-    check_bind(server(host=host))
+    check_bind(server(host=host), {})
 
 
 @pytest.mark.parametrize(
@@ -363,33 +383,38 @@ def test_other_addresses_need_both_kinds_of_keys(
     host: str, keys: dict[str, object], missing: str
 ) -> None:
     """T02: no keyless mode that other machines can reach."""
-    with pytest.raises(SettingsError, match=missing):
-        check_bind(server(host=host, **keys))
+    with pytest.raises(SettingsError, match=f"^environment, ROUTER_HOST: .*{missing}"):
+        check_bind(server(host=host, **keys), {"server.host": "environment, ROUTER_HOST"})
 
 
 def test_with_both_kinds_of_keys_any_address_will_do() -> None:
-    check_bind(server(host="0.0.0.0", admin_key=SecretStr("a"), client_keys=("b",)))
+    check_bind(server(host="0.0.0.0", admin_key=SecretStr("a"), client_keys=("b",)), {})
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("section", "entry"),
     [
-        (Settings(classifier=ClassifierSettings(mode="local")), "classifier.mode = local"),
-        (Settings(classifier=ClassifierSettings(sticky="session")), "classifier.sticky = session"),
-        (Settings(server=ServerSettings(workers=2)), "server.workers = 2"),
-        (Settings(ledger=LedgerSettings(store_text=True)), "ledger.store_text = true"),
+        ("classifier", "mode = 'local'"),
+        ("classifier", "sticky = 'session'"),
+        ("server", "workers = 2"),
+        ("ledger", "store_text = true"),
     ],
     ids=["local", "sticky", "workers", "store_text"],
 )
 def test_what_this_version_does_not_do_is_refused_rather_than_ignored(
-    settings: Settings, words: str
+    tmp_path: Path, section: str, entry: str
 ) -> None:
-    with pytest.raises(SettingsError, match=f"{words} is not in this version; use "):
-        check_start(settings)
+    loaded = load_from(tmp_path, f"[{section}]\n{entry}")
+    with pytest.raises(SettingsError) as caught:
+        check_start(loaded.settings, loaded.sources)
+    name = entry.partition(" ")[0]
+    assert f"config.toml, [{section}] {name}: this value is not in this version" in str(
+        caught.value
+    )
 
 
 def test_the_defaults_can_be_served() -> None:
-    check_start(Settings())
+    check_start(Settings(), {})
 
 
 def test_a_missing_api_key_names_the_variable_the_file_and_the_demo() -> None:

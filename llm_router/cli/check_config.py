@@ -15,7 +15,7 @@ from rich.table import Table
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.errors import SettingsError
 from llm_router.settings import Settings
-from llm_router.settings_load import check_start, require_api_key
+from llm_router.settings_load import Loaded, check_start, require_api_key
 from llm_router.settings_sources import KEYS
 
 
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     loaded = load(args)
     values = shown(loaded.settings)
-    problems = problems_of(loaded.settings)
+    problems = problems_of(loaded)
     if args.json:
         facts = {
             key: {"value": value, "source": loaded.sources.get(key, "default")}
@@ -59,12 +59,15 @@ def shown(settings: Settings) -> dict[str, Any]:
     return values
 
 
-def problems_of(settings: Settings) -> list[str]:
+def problems_of(loaded: Loaded) -> list[str]:
     """Return what would stop `serve`."""
     problems = []
-    for check in (check_start, require_api_key):
+    for check in (
+        lambda: check_start(loaded.settings, loaded.sources),
+        lambda: require_api_key(loaded.settings),
+    ):
         try:
-            check(settings)
+            check()
         except SettingsError as exc:
             problems.append(str(exc))
     return problems

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     del args
     environ = {k: v for k, v in os.environ.items() if k in _TAKEN or k.startswith("LLM_ROUTER_")}
     loaded = load_settings(base_dir=Path(os.devnull), environ=environ)
-    check_start(loaded.settings)
+    check_start(loaded.settings, loaded.sources)
     set_up_logging(loaded.settings.log)
     serving.run(_serve(loaded))
     return 0

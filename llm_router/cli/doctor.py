@@ -146,7 +146,7 @@ def _facts(loaded: Loaded, problems: list[str], *, is_online: bool) -> dict[str,
         "settings": {key: f"{values[key]} ({source})" for key, source in loaded.sources.items()},
         "warnings": list(loaded.warnings),
     }
-    problems += problems_of(settings)
+    problems += problems_of(loaded)
     try:
         facts["database"] = database(settings.ledger.path)
         facts["journal"] = journal(settings.ledger)

@@ -20,7 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     loaded = load(args)
-    check_start(loaded.settings)
+    check_start(loaded.settings, loaded.sources)
     require_api_key(loaded.settings)
     path = loaded.settings.ledger.path
     if aside := set_aside(path):

@@ -116,7 +116,7 @@ def test_it_listens_to_others_only_with_all_keys(
     for name, value in {**ENVIRON, "ROUTER_HOST": host, **given}.items():
         monkeypatch.setenv(name, value)
     err = refused(run, folder)
-    assert f"server.host = {host} can be reached from other machines" in err
+    assert f"environment, ROUTER_HOST: {host} can be reached from other machines" in err
     assert f"set {missing}, or listen on 127.0.0.1" in err
 
 
