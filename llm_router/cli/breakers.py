@@ -23,7 +23,7 @@ from llm_router import platform
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import SystemClock
-from llm_router.errors import NotFound, RouterError
+from llm_router.errors import NotFound
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.ledger.ingest import Ingestor
 from llm_router.routing.breaker import ALL, Breakers
@@ -46,11 +46,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--db", type=Path, metavar="PATH", help="database (default: ledger.path)")
     settings_options(parser)
+    parser.set_defaults(wrong_usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.action and not args.model:
-        raise RouterError("breakers reset needs the name of a model, or all")
+        args.wrong_usage("reset needs the name of a model, or all")
     loaded = load(args)
     path = args.db or loaded.settings.ledger.path
     return _reset(loaded, path, args) if args.action else _list(path, args.json)

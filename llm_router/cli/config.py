@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_router.cli import load, print_table, settings_options, write_json
+from llm_router.cli.arguments import whole
 from llm_router.cli.server import ask, server_url
 from llm_router.errors import DocumentError, SettingsError
 from llm_router.routing.config import ConfigHolder, RoutingConfig
@@ -22,6 +23,8 @@ from llm_router.routing.document import changes, from_toml, parse, to_dict, to_t
 from llm_router.settings_load import Loaded
 from llm_router.storage.config import ConfigStore, Edit, Version, current, history
 from llm_router.storage.sqlite import open_database, open_reader
+
+_MOST = 1_000_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         if name == "apply":
             action.add_argument("file", help="what `config export` printed, edited; - for stdin")
         elif name == "rollback":
-            action.add_argument("version", type=int, help="its number in `config history`")
+            action.add_argument(
+                "version", type=whole(1, _MOST), help="its number in `config history`"
+            )
         elif name == "history":
-            action.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+            action.add_argument(
+                "--limit", type=whole(1, _MOST), default=20, help="how many (default: 20)"
+            )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -112,7 +119,7 @@ def _apply(args: argparse.Namespace) -> int:
 
 
 def _history(args: argparse.Namespace) -> int:
-    path, limit = load(args).settings.ledger.path, max(1, args.limit)
+    path, limit = load(args).settings.ledger.path, args.limit
 
     async def read() -> list[Version]:
         async with open_reader(path) as reader:

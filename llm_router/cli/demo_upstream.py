@@ -11,16 +11,20 @@ import signal
 import sys
 from collections.abc import Callable
 
+from llm_router.cli.arguments import whole
 from llm_router.demo.upstream import DemoUpstream, serve
 from llm_router.errors import RouterError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--port", type=_port, required=True, help="TCP port; 0 takes any free one")
+    # uvloop would take a larger number modulo 65536.
+    parser.add_argument(
+        "--port", type=whole(0, 65_535), required=True, help="TCP port; 0 takes any free one"
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to bind (default: 127.0.0.1)")
     parser.add_argument(
         "--gap",
-        type=int,
+        type=whole(0, 3_600_000),
         default=0,
         metavar="MS",
         help="milliseconds between the chunks of a stream (default: 0)",
@@ -46,13 +50,6 @@ def run(args: argparse.Namespace) -> int:
         # Ctrl-C where the loop takes no signal handlers.
         return 0
     return 0
-
-
-def _port(text: str) -> int:
-    # uvloop would take a larger number modulo 65536.
-    if not text.isascii() or not text.isdigit() or int(text) > 65_535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
-    return int(text)
 
 
 def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 
 from llm_router.cli import write_json
-from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path, moment
-from llm_router.clock import SystemClock
+from llm_router.cli.arguments import moment
+from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
 from llm_router.errors import StorageError
 from llm_router.storage.retention import Pruned, count_prunable, prune
 from llm_router.storage.sqlite import open_database, open_reader, running_server
@@ -22,7 +22,11 @@ from llm_router.storage.sqlite import open_database, open_reader, running_server
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--before", required=True, metavar="TIME", help="90d, 2026-01-31, … (rows before that go)"
+        "--before",
+        type=moment,
+        required=True,
+        metavar="TIME",
+        help="90d, 2026-01-31, … (rows before that go)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say how many rows would go")
     parser.add_argument("--json", action="store_true", help="print JSON")
@@ -30,9 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    before = moment("--before", args.before, SystemClock().wall())
-    assert before is not None  # argparse requires it
-    path = ledger_path(args)
+    before, path = args.before, ledger_path(args)
     if args.dry_run:
         pruned = asyncio.run(_count(path, before))
     else:

@@ -19,9 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_router.cli import print_table, write_json
-from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path, period
-from llm_router.clock import SystemClock
-from llm_router.errors import SettingsError
+from llm_router.cli.arguments import moment
+from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import Group, csv_cell, is_over_attempts, printable, usd
 from llm_router.storage.reports import report
@@ -35,12 +34,15 @@ _COUNTS = ("completed", "failed", "prompt_tokens", "completion_tokens")
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by",
+        type=_tables,
         default=_DEFAULT,
         metavar="WHAT",
         help=f"one or several of {', '.join(TABLES)}, with commas (default: {_DEFAULT})",
     )
-    parser.add_argument("--since", metavar="TIME", help="from here on: 2026-01-31, 24h, 7d, …")
-    parser.add_argument("--until", metavar="TIME", help="up to here")
+    parser.add_argument(
+        "--since", type=moment, metavar="TIME", help="from here on: 2026-01-31, 24h, 7d, …"
+    )
+    parser.add_argument("--until", type=moment, metavar="TIME", help="up to here")
     parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
     parser.add_argument(
         "--json", dest="format", action="store_const", const="json", help="same as --format json"
@@ -49,8 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    span = period(args.since, args.until, SystemClock().wall())
-    tables = asyncio.run(_read(ledger_path(args), span, _tables(args.by)))
+    span = Period(args.since, args.until)
+    tables = asyncio.run(_read(ledger_path(args), span, args.by))
     if args.format == "json":
         write_json(
             {
@@ -71,7 +73,7 @@ def _tables(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in TABLES:
-            raise SettingsError(f"--by: {name!r} is not one of {', '.join(TABLES)}")
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(TABLES)}")
     return list(dict.fromkeys(names))
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from llm_router.cli.arguments import whole
 from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
 from llm_router.ledger.entry import Outcome
 from llm_router.ledger.report import ledger_row, printable
@@ -29,7 +30,7 @@ _IN_FLIGHT = "in_flight"
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n",
-        type=_count,
+        type=whole(1, MAX_LIMIT),
         default=20,
         metavar="N",
         help=f"how many, at most {MAX_LIMIT} (default: 20)",
@@ -92,9 +93,3 @@ def _line(row: Mapping[str, Any]) -> str:
     return "  ".join(
         printable(value).ljust(width) for value, width in facts if value != "" or width
     )
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_LIMIT):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to {MAX_LIMIT}")
-    return int(text)

@@ -121,7 +121,7 @@ def test_an_unknown_model_is_told_with_a_near_name(
 
 def test_a_reset_needs_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = run(capsys, "reset")
-    assert status == 1
+    assert status == 2
     assert "needs the name of a model" in err
 
 

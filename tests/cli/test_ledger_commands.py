@@ -147,12 +147,18 @@ def test_report_takes_a_period(db: str, capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize(
     ("options", "says"),
-    [(["--by", "colour"], "day, model, category"), (["--since", "yesterday"], "24h")],
+    [
+        (["report", "--by", "colour"], "day, model, category"),
+        (["report", "--since", "yesterday"], "24h"),
+        (["report", "--until", "9" * 5000], "24h"),
+        (["prune", "--before", "soon"], "24h"),
+        (["requests", "-n", "0"], "a number from 1 to"),
+    ],
 )
-def test_report_says_what_is_allowed(
+def test_a_wrong_value_is_wrong_usage_and_the_right_ones_are_named(
     db: str, options: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["report", "--db", db, *options]) == 1
+    assert main([*options, "--db", db]) == 2
     assert says in capsys.readouterr().err
 
 

@@ -63,7 +63,7 @@ def test_a_taken_port_is_told_in_one_line() -> None:
 def test_an_impossible_port_is_wrong_usage(port: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         arguments("--port", port)
-    assert f"{port!r} is not a port, 0 to 65535" in capsys.readouterr().err
+    assert f"{port!r} is not a number from 0 to 65535" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
