@@ -5,6 +5,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import product
 from typing import Any
 
 from aiohttp import web
@@ -74,10 +75,9 @@ def create_app(
     app[keys.SCOPES] = {}
     for part in _PARTS:
         for route in part.ROUTES:
-            # Uptime monitors and load balancers ask with HEAD.
-            for method in ("GET", "HEAD") if route.method == "GET" else (route.method,):
+            for method, path in product(route.methods, route.paths):
                 added = app.router.add_route(
-                    method, route.path, route.handler, expect_handler=chat.expect_later
+                    method, path, route.handler, expect_handler=chat.expect_later
                 )
                 app[keys.SCOPES][added] = route.scope
     app.cleanup_ctx.extend(

@@ -28,7 +28,8 @@ def test_every_route_says_who_may_use_it() -> None:
     assert list(scopes) == list(built.router.routes())
 
     def paths(scope: Scope) -> set[str]:
-        return {r.resource.canonical for r, s in scopes.items() if s is scope and r.resource}
+        found = {r.resource.canonical for r, s in scopes.items() if s is scope and r.resource}
+        return {path.rstrip("/") or "/" for path in found}
 
     assert paths(Scope.PUBLIC) == {"/", "/health", "/health/live", "/health/ready"}
     assert paths(Scope.CLIENT) == {

@@ -48,13 +48,22 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
             continue
         if not ended.failure.rule.falls_back:
             break
-    error = verdict(fates)
+    error = verdict(fates, _shut_for_s(context, chain))
     if context.client.is_open:
         # Our keep-alive has fixed the status, so the error is the stream's one event.
         await context.client.stop_keep_alive()
         context.exchange.finish("failed", 200, error.type)
         raise await context.client.cut(error.body())
     raise error
+
+
+def _shut_for_s(context: Context, chain: tuple[Candidate, ...]) -> float | None:
+    """Return when the first candidate lets somebody in again; None if one does so already."""
+    able = [candidate.model for candidate in chain if candidate.left_out is None]
+    refusals = [refusal for model in able if (refusal := context.breakers.peek(model))]
+    if not refusals or len(refusals) < len(able):
+        return None
+    return min(refusal.retry_after_s for refusal in refusals)
 
 
 async def _ask(

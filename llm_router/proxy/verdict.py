@@ -45,8 +45,11 @@ class Fate:
         return report
 
 
-def verdict(fates: Sequence[Fate]) -> HttpError:
-    """Return the error that sums up a walk which ended without an answer."""
+def verdict(fates: Sequence[Fate], shut_for_s: float | None = None) -> HttpError:
+    """Return the error that sums up a walk which ended without an answer.
+
+    `shut_for_s` says for how long no candidate lets anybody in any more, if that is so.
+    """
     failures = [fate.failure for fate in fates if fate.failure is not None]
     refusals = [fate.refusal for fate in fates if fate.refusal is not None]
     candidates = {"candidates": [fate.report() for fate in fates]}
@@ -78,9 +81,10 @@ def verdict(fates: Sequence[Fate]) -> HttpError:
         )
     if all(map(_is_timeout, failures)):
         message = f"No model answered in time ({_tried(fates)})."
-        return UpstreamTimeout(message, metadata=candidates, is_final=True)
-    message = f"Every model that was tried failed ({_tried(fates)})."
-    return UpstreamFailed(message, metadata=candidates, is_final=True)
+        kind: type[HttpError] = UpstreamTimeout
+    else:
+        message, kind = f"Every model that was tried failed ({_tried(fates)}).", UpstreamFailed
+    return kind(message, metadata=candidates, retry_after_s=shut_for_s, is_final=True)
 
 
 def failure_error(failure: Failure) -> HttpError:
@@ -97,6 +101,7 @@ def failure_error(failure: Failure) -> HttpError:
         failure.upstream_message or failure.message,
         status=failure.http_status or 400,
         metadata={key: value for key, value in facts.items() if value},
+        is_final=True,  # SDKs would repeat 409, 501 and 505
     )
 
 

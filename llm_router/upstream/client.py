@@ -30,6 +30,7 @@ class UpstreamClient:
         self._root = pool.origin.target_prefix + URL(settings.base_url).raw_path.rstrip("/")
         headers = {
             "Host": pool.origin.authority,
+            **pool.origin.proxy_headers,
             "Accept": "application/json, text/event-stream",
             # Usage must be readable, and a compressed stream would be delayed by its compressor.
             "Accept-Encoding": "identity",

@@ -39,7 +39,9 @@ class Origin:
         name = f"[{self._host}]" if ":" in self._host else self._host
         self.authority = name if self._port == default else f"{name}:{self._port}"
         # A proxy that cannot see into TLS gets a tunnel; for plain HTTP it wants the whole URL.
-        self.target_prefix = "" if self._tls or not self._proxy else f"http://{self.authority}"
+        is_spoken_to = self._proxy is not None and self._tls is None
+        self.target_prefix = f"http://{self.authority}" if is_spoken_to else ""
+        self.proxy_headers = _credentials(self._proxy) if is_spoken_to else {}
 
     async def connect(self, factory: Callable[[], P]) -> P:
         """Return the protocol of a new connection. Raises UpstreamError in words for people."""
@@ -82,9 +84,7 @@ class Origin:
         loop = asyncio.get_running_loop()
         target = f"{self._host}:{self._port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-        if proxy.user:
-            secret = f"{proxy.user}:{proxy.password or ''}".encode()
-            lines.append("Proxy-Authorization: Basic " + base64.b64encode(secret).decode())
+        lines += [f"{name}: {value}" for name, value in _credentials(proxy).items()]
         await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode("latin-1"))
         answer = b""
         while b"\r\n\r\n" not in answer:
@@ -110,6 +110,13 @@ def _tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
+
+
+def _credentials(proxy: URL | None) -> dict[str, str]:
+    if proxy is None or not proxy.user:
+        return {}
+    secret = f"{proxy.user}:{proxy.password or ''}".encode()
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(secret).decode()}
 
 
 def _proxy_for(url: URL) -> URL | None:

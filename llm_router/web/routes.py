@@ -23,3 +23,14 @@ class Route:
     path: str
     handler: Handler
     scope: Scope
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Uptime monitors and load balancers ask with HEAD."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Many a configured address ends with a slash too many, and a redirect would lose POSTs."""
+        takes_slashes = self.path.endswith(("/", ":.+}"))
+        return (self.path,) if takes_slashes else (self.path, self.path + "/")

@@ -121,6 +121,25 @@ async def test_a_web_page_gets_nothing(shared: Router, headers: dict[str, str]) 
 
 @in_shared
 @pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/health/", 200),
+        ("GET", "/v1/models/", 200),
+        ("GET", "/requests/nothing/", 404),
+        ("POST", "/v1/chat/completions/", 400),
+        ("DELETE", "/v1/chat/completions/", 405),
+    ],
+)
+async def test_a_slash_too_many_is_no_other_path(
+    shared: Router, method: str, path: str, status: int
+) -> None:
+    for spelling in (path, path.rstrip("/")):
+        async with shared.http.request(method, shared.url + spelling) as response:
+            assert response.status == status
+
+
+@in_shared
+@pytest.mark.parametrize(
     ("method", "path", "status", "kind"),
     [
         ("GET", "/nothing", 404, "not_found"),

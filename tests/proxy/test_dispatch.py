@@ -172,6 +172,16 @@ def test_a_chain_that_failed_says_so_of_every_candidate() -> None:
     assert [a.cost for a in bench.attempts] == [REFUSED_COST] * 3
 
 
+def test_a_chain_that_has_shut_itself_off_says_until_when() -> None:
+    """OpenRouter's SDKs go on for an hour unless they are told when to come back."""
+
+    async def main() -> list[float | None]:
+        return [(await bench.error()).retry_after_s for _ in range(3)]
+
+    bench = Bench([UNREACHABLE] * 9)
+    assert run(main())[-1] == 5
+
+
 # Skipping
 
 

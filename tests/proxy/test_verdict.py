@@ -55,6 +55,12 @@ def test_a_chain_that_failed_is_a_502_that_nobody_should_repeat(kind: FailureCla
     assert told(fates) == (UpstreamFailed, 502, None, True)
 
 
+def test_a_chain_that_nobody_may_try_again_says_for_how_long() -> None:
+    for kind, status in ((C.TRANSPORT, 502), (C.STALL_FIRST, 504)):
+        error = verdict([failed(kind)], shut_for_s=4.5)
+        assert (error.status, error.retry_after_s, error.is_final) == (status, 4.5, True)
+
+
 @pytest.mark.parametrize("kind", TIMEOUTS, ids=lambda kind: kind.value)
 def test_it_is_a_504_only_if_every_attempt_timed_out(kind: FailureClass) -> None:
     """F02, F19"""
@@ -184,7 +190,7 @@ def test_a_request_at_fault_gets_upstreams_words_and_nothing_else_of_it(kind: Fa
             "metadata": {"error_type": "unprocessable", "provider_name": "Azure"},
         }
     }
-    assert (error.retry_after_s, error.is_final) == (None, False)
+    assert (error.retry_after_s, error.is_final) == (None, True)
 
 
 def test_a_request_at_fault_without_words_gets_ours() -> None:

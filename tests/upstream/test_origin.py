@@ -140,7 +140,7 @@ async def test_a_proxy_of_the_environment_gets_the_whole_address(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with running_chaos([REQUEST, OK, HANG]) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.replace("//", "//user:p%40ss@"))
         async with calling("http://upstream.invalid:8080") as client:
             assert (await client.chat(BODY)).status == 200
         received = bytes(proxy.connections[0].received)
@@ -148,6 +148,17 @@ async def test_a_proxy_of_the_environment_gets_the_whole_address(
         b"POST http://upstream.invalid:8080/api/v1/chat/completions HTTP/1.1"
     )
     assert b"\r\nHost: upstream.invalid:8080\r\n" in received
+    secret = base64.b64encode(b"user:p@ss")
+    assert b"\r\nProxy-Authorization: Basic " + secret + b"\r\n" in received
+
+
+async def test_the_provider_never_sees_the_proxys_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_chaos([REQUEST, OK, HANG]) as chaos:
+        monkeypatch.setenv("HTTP_PROXY", "http://user:pass@127.0.0.1:1")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        async with calling(chaos.url) as client:
+            assert (await client.chat(BODY)).status == 200
+        assert b"proxy-authorization" not in bytes(chaos.connections[0].received).lower()
 
 
 async def test_no_proxy_is_taken_for_what_is_named_there(monkeypatch: pytest.MonkeyPatch) -> None:
