@@ -7,20 +7,19 @@ wire, streams run to their end, what is left after `drain_s` is ended honestly.
 import asyncio
 import gc
 import logging
-import os
 import signal
+import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from aiohttp import web
 
-from llm_router import keys
+from llm_router import keys, listening
 from llm_router.app import create_app
-from llm_router.errors import RouterError
 from llm_router.routing.config import RoutingConfig
-from llm_router.settings import ServerSettings, Settings
+from llm_router.settings import Settings
 from llm_router.web.server import Runner
 
 log = logging.getLogger(__name__)
@@ -42,16 +41,35 @@ async def running(settings: Settings, seed: RoutingConfig) -> AsyncIterator[tupl
 
     Raises RouterError when the address cannot be bound or the database cannot be opened.
     """
-    await _try_address(settings.server)
-    app = create_app(settings, seed)
+    sockets = listening.bind(settings.server)
+    url = listening.url(sockets)
+    async with taking_requests(create_app(settings, seed), settings, sockets) as runner:
+        runner.app[keys.DATABASE].announce(url)
+        yield runner, url
+
+
+@asynccontextmanager
+async def taking_requests(
+    app: web.Application, settings: Settings, sockets: Sequence[socket.socket]
+) -> AsyncIterator[Runner]:
+    """Open the application, then take requests from the sockets until the block ends."""
     runner = Runner(app, settings.deadlines)
     try:
         await runner.setup()
-        url = await _bind(runner, settings.server)
-        app[keys.DATABASE].announce(url)
-        yield runner, url
+        for sock in sockets:
+            await _accept(runner, sock, settings)
+        yield runner
     finally:
         await runner.cleanup()
+        for sock in sockets:
+            sock.close()
+
+
+async def _accept(runner: Runner, sock: socket.socket, settings: Settings) -> None:
+    try:
+        await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+    except OSError as exc:
+        raise listening.cannot_listen(settings.server, exc) from exc
 
 
 async def drain(runner: Runner, drain_s: float) -> None:
@@ -89,38 +107,6 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
                 await draining
             runner.app[keys.IN_FLIGHT].cut_all()
             await runner.app[keys.IN_FLIGHT].drained(_CUT_S)
-
-
-async def _try_address(server: ServerSettings) -> None:
-    """Find out that an address is taken before anything else has begun."""
-    loop = asyncio.get_running_loop()
-    try:
-        trial = await loop.create_server(
-            asyncio.Protocol, server.host, server.port, start_serving=False
-        )
-    except OSError as exc:
-        raise _cannot_listen(server, exc) from exc
-    trial.close()
-
-
-async def _bind(runner: Runner, server: ServerSettings) -> str:
-    try:
-        await web.TCPSite(runner, server.host, server.port, backlog=_BACKLOG).start()
-    except OSError as exc:
-        raise _cannot_listen(server, exc) from exc
-    address = runner.addresses[0]
-    name = f"[{address[0]}]" if ":" in address[0] else address[0]
-    return f"http://{name}:{address[1]}"
-
-
-def _cannot_listen(server: ServerSettings, exc: OSError) -> RouterError:
-    # asyncio wraps what the system says in the address, which stands here already.
-    number = exc.errno or 0
-    reason = os.strerror(number) if number > 0 else exc.strerror or str(exc)
-    return RouterError(
-        f"cannot listen on {server.host}:{server.port}: {reason}. "
-        "Stop what uses it, or choose another with ROUTER_PORT."
-    )
 
 
 def _rest_the_collector() -> None:

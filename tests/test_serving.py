@@ -12,7 +12,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from llm_router import keys, serving
+from llm_router import keys, listening, serving
+from llm_router.app import create_app
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.errors import RouterError, StorageError
 from llm_router.routing.defaults import default_config
@@ -67,20 +68,13 @@ async def test_a_port_in_use_is_said_in_one_sentence_and_nothing_is_left(
         pass
 
 
-async def test_a_port_that_is_taken_meanwhile_is_said_as_well(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_port_that_is_taken_meanwhile_is_said_as_well(settings: Settings) -> None:
     """F79"""
-
-    async def is_free(server: object) -> None: ...
-
-    monkeypatch.setattr(serving, "_try_address", is_free)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        server = settings.server.model_copy(update={"port": taken.getsockname()[1]})
+    [ours] = sockets = listening.bind(settings.server)
+    with socket.create_server(ours.getsockname()):
+        app = create_app(settings, default_config())
         with pytest.raises(RouterError, match="Address already in use"):
-            async with serving.running(
-                settings.model_copy(update={"server": server}), default_config()
-            ):
+            async with serving.taking_requests(app, settings, sockets):
                 raise AssertionError
 
 

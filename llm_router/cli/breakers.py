@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,7 +31,7 @@ from llm_router.routing.breaker import ALL, Breakers
 from llm_router.routing.names import near, safe
 from llm_router.routing.snapshot import BreakerView, view_of_row
 from llm_router.settings_load import Loaded
-from llm_router.storage.breakers import Transition, store_changes, transitions
+from llm_router.storage.breakers import Transition, transitions, write_changes
 from llm_router.storage.breakers import load as load_rows
 from llm_router.storage.config import current as stored_config
 from llm_router.storage.ledger import SqliteLedger
@@ -129,5 +130,5 @@ async def _reset_rows(loaded: Loaded, path: Path, name: str) -> dict[str, Any]:
         breakers.restore(rows)
         shut = {view.subject for view in breakers.views() if not view.is_clear}
         breakers.reset(subject)
-        await database.transact(lambda db: store_changes(db, changes))
+        await database.transact_in_thread(partial(write_changes, changes=changes))
     return {"reset": subject, "cleared": sorted(shut if subject == ALL else shut & {subject})}

@@ -106,7 +106,8 @@ class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
 class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     """The whole state of one breaker or gate after a change; a transition when the state moved.
 
-    `subject` is a full model id or `gate:account`, `gate:transport`, `gate:rate`.
+    `subject` is a full model id or `gate:account`, `gate:transport`, `gate:rate`. `stamp` orders
+    the changes of one subject, whichever process made them; 0 is from before there were stamps.
     """
 
     subject: str
@@ -122,6 +123,7 @@ class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     boot_id: str | None
     failures: int
     wait_s: float | None
+    stamp: int = 0
 
 
 Entry = (

@@ -13,7 +13,7 @@ from llm_router.proxy.call import Call, Context
 from llm_router.proxy.plain import PlainCall
 from llm_router.proxy.stream import StreamCall
 from llm_router.proxy.verdict import Fate, verdict
-from llm_router.routing.breaker import Refusal
+from llm_router.routing.breaker import ProbeDue, Refusal
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
@@ -76,6 +76,8 @@ async def _ask(
 ) -> web.StreamResponse | Fate:
     """Call a candidate if its breaker lets us; again at once if a pooled connection had died."""
     admitted = context.breakers.admit(candidate.model, context.exchange.id)
+    if isinstance(admitted, ProbeDue):
+        admitted = await admitted.claimed()
     if isinstance(admitted, Refusal):
         return Fate(candidate, refusal=admitted)
     kind: type[Call] = StreamCall if context.body.is_stream else PlainCall

@@ -9,7 +9,7 @@ While nothing is wrong, admitting and settling read no clock and report nothing.
 
 import heapq
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -75,6 +75,13 @@ class Refusal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeDue:
+    """A probe is due that another process may claim as well; `claimed` says who has it."""
+
+    claimed: Callable[[], "Awaitable[Permit | Refusal]"]
+
+
 class Breakers:
     """All gates of one process. `on_change` gets the whole state of a gate after each change.
 
@@ -105,7 +112,7 @@ class Breakers:
 
     # Admission
 
-    def admit(self, model: str, request_id: str) -> Permit | Refusal:
+    def admit(self, model: str, request_id: str) -> "Permit | Refusal | ProbeDue":
         """Return a permit, which the caller settles however the attempt ends, or why not."""
         gate = self._models.get(model) or self._add(model)
         if (
@@ -121,12 +128,7 @@ class Breakers:
         refusal = self._refusal(gate, now)
         if refusal is not None:
             return refusal
-        self._latest += 1
-        number = self._latest
-        is_probe = False
-        for each in (self._account, self._transport, self._rate, gate):
-            is_probe |= each.enter(number, now, self._lease_s, request_id)
-        return Permit(model, request_id, number, is_probe)
+        return self._enter(self._gates_before(gate), now, request_id)
 
     def peek(self, model: str) -> Refusal | None:
         """Return what `admit` would refuse with; changes nothing."""
@@ -222,22 +224,46 @@ class Breakers:
 
         Failure counts are not taken up, and a probe that was under way then is lost.
         """
+        self.follow(rows)
+        for gate in (*self._shared.values(), *self._models.values()):
+            gate.lose_probe()
+
+    def follow(self, rows: Iterable[StoredBreaker]) -> None:
+        """Take over what other processes have made of the gates, where that is newer than ours."""
         for row in rows:
             longest_s = _LONGEST_WAITS.get(row.subject, self._limits.longest_wait_s)
             wait_left_s, cooldown_left_s = time_left(row, longest_s, self._clock, self._boot_id)
-            if row.state == "closed" and not cooldown_left_s:
-                continue
-            gate = self._shared.get(row.subject) or self._gate(row.subject)
-            gate.restore(
-                row.state,
-                row.reason,
-                row.since,
-                row.wait_s or 0.0,
-                wait_left_s=wait_left_s,
-                cooldown_left_s=cooldown_left_s,
-            )
+            gate = self._shared.get(row.subject) or self._models.get(row.subject)
+            if gate is None:
+                if row.state == "closed" and not cooldown_left_s:
+                    continue
+                gate = self._add(row.subject)
+            if row.stamp >= gate.stamp:
+                gate.take(
+                    row.state,
+                    row.reason,
+                    row.since,
+                    row.wait_s or 0.0,
+                    row.stamp,
+                    wait_left_s=wait_left_s,
+                    cooldown_left_s=cooldown_left_s,
+                    latest=self._latest,
+                )
 
     # Inside
+
+    def _enter(
+        self, gates: Sequence[Gate], now: float, request_id: str
+    ) -> "Permit | Refusal | ProbeDue":
+        """Let an admission in through gates of which none refuses; the last is the model's."""
+        self._latest += 1
+        number = self._latest
+        # Every gate is entered, whichever of them is the first that needs a probe.
+        entered = [gate.enter(number, now, self._lease_s, request_id) for gate in gates]
+        return Permit(gates[-1].subject, request_id, number, any(entered))
+
+    def _gates_before(self, model: Gate) -> tuple[Gate, ...]:
+        return (self._account, self._transport, self._rate, model)
 
     def _gate(self, model: str) -> Gate:
         return self._models.get(model) or self._add(model)

@@ -36,7 +36,8 @@ class Gate:
     """`until` is the end of the wait when open, of the probe's lease when half-open.
 
     `report` is called after every change with the gate, the state before, and the request that
-    caused it. `is_clear` is what the hot path reads: closed, and no cool-down.
+    caused it. `is_clear` is what the hot path reads: closed, and no cool-down. `stamp` grows with
+    every change: microseconds of the boot clock, which all processes of a machine share.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Gate:
         "probe",
         "reason",
         "since",
+        "stamp",
         "state",
         "subject",
         "until",
@@ -68,6 +70,7 @@ class Gate:
         self.failed: list[int] = []  # admissions after the horizon that failed
         self.horizon = 0
         self.probe = 0
+        self.stamp = 0
         self._limits = limits
         self._clock = clock
         self._report = report
@@ -108,7 +111,7 @@ class Gate:
         """Let the probe keep its lease for at least `lease_s` more: it has shown life."""
         if self._is_live_probe(number):
             self.until = max(self.until, self._clock.monotonic() + lease_s)
-            self._report(self, "half_open", None)
+            self._changed("half_open", None)
 
     # Evidence
 
@@ -157,7 +160,7 @@ class Gate:
             self.cooldown_until = until
             self.is_clear = False
             self.reason = reason
-            self._report(self, self.state, request_id)
+            self._changed(self.state, request_id)
 
     def reset(self, latest: int, reason: str) -> None:
         """Close and forget everything; calls admitted up to `latest` can no longer speak."""
@@ -168,26 +171,41 @@ class Gate:
             self.cooldown_until = 0.0
             self._close(reason, latest, None)
 
-    def restore(
+    def take(
         self,
         state: State,
         reason: str | None,
         since: float,
         wait_s: float,
+        stamp: int,
         *,
         wait_left_s: float,
         cooldown_left_s: float,
+        latest: int = 0,
     ) -> None:
-        """Take up what an earlier process left, without a report unless its probe was lost."""
+        """Take over, without a report, what another process made of this gate.
+
+        If that moved it, calls admitted here up to `latest` can no longer speak.
+        """
         now = self._clock.monotonic()
+        if state != self.state:
+            self.horizon = latest
+            self.failed = []
+        if stamp != self.stamp:
+            self.probe = 0  # if there is one, it is another process's
         self.state = state
         self.reason = reason
         self.since = since
         self.wait_s = wait_s
+        self.stamp = stamp
         self.until = now + wait_left_s
         self.cooldown_until = now + cooldown_left_s if cooldown_left_s else 0.0
         self.is_clear = state == "closed" and not cooldown_left_s
-        if state == "half_open":
+
+    def lose_probe(self) -> None:
+        """Open again where an earlier process was probing, which it no longer can."""
+        if self.state == "half_open":
+            now = self._clock.monotonic()
             self._move("open", now, "the probe was lost with its process", None)
 
     # Moving
@@ -219,4 +237,8 @@ class Gate:
         self.is_clear = state == "closed" and self.cooldown_until == 0.0
         if before != state:
             self.since = self._clock.wall()
+        self._changed(before, request_id)
+
+    def _changed(self, before: State, request_id: str | None) -> None:
+        self.stamp = max(self.stamp + 1, int(self._clock.monotonic() * 1e6))
         self._report(self, before, request_id)

@@ -62,6 +62,7 @@ class StoredBreaker:
     reason: str | None
     failures: int
     wait_s: float | None
+    stamp: int = 0
 
 
 def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
@@ -112,6 +113,7 @@ def change_of(
         boot_id=boot_id,
         failures=len(gate.failed),
         wait_s=gate.wait_s,
+        stamp=gate.stamp,
     )
 
 

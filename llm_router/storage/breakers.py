@@ -1,33 +1,21 @@
 """Breakers, cool-downs and gates as rows: their state now, and every transition there was."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import aiosqlite
-
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import StoredBreaker
+from llm_router.routing.merge import Claimed, settle
+from llm_router.routing.snapshot import StoredBreaker
 from llm_router.storage.readable import Readable
 
-# A change within a state (a cool-down, a longer lease) leaves `since` as it is.
-_KEEP_STATE = """
-INSERT INTO breakers (subject, state, since, until, until_boot_s, cooldown_until, cooldown_boot_s,
-                      boot_id, reason, failures, wait_s)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (subject) DO UPDATE SET
-    since           = iif(state = excluded.state, since, excluded.since),
-    state           = excluded.state,
-    until           = excluded.until,
-    until_boot_s    = excluded.until_boot_s,
-    cooldown_until  = excluded.cooldown_until,
-    cooldown_boot_s = excluded.cooldown_boot_s,
-    boot_id         = excluded.boot_id,
-    reason          = excluded.reason,
-    failures        = excluded.failures,
-    wait_s          = excluded.wait_s
+_PUT = """
+INSERT OR REPLACE INTO breakers (
+    subject, state, since, until, until_boot_s, cooldown_until, cooldown_boot_s,
+    boot_id, reason, failures, wait_s, stamp, serial)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(serial), 0) + 1 FROM breakers))
 """
 _ADD_TRANSITION = """
 INSERT INTO breaker_transitions (at, subject, from_state, to_state, reason, request_id)
@@ -61,37 +49,33 @@ class Transition:
         }
 
 
-async def store_changes(db: aiosqlite.Connection, changes: Sequence[BreakerChanged]) -> None:
-    """Write changes in their order, inside the caller's transaction."""
-    for sql, rows in _statements(changes):
-        await db.executemany(sql, rows)
+def write_changes(db: sqlite3.Connection, changes: Iterable[BreakerChanged]) -> None:
+    """Let changes take effect in the order in which they happened; `routing.merge` says how."""
+    for change in sorted(changes, key=lambda change: change.stamp):
+        settled = settle(_row_of(db, change.subject), change)
+        if settled is None:
+            continue
+        db.execute(_PUT, _values(settled.row))
+        if settled.is_move:
+            move = (change.subject, change.from_state, change.to_state, change.reason)
+            db.execute(_ADD_TRANSITION, (utc_text(change.at), *move, change.request_id))
 
 
-def write_changes(db: sqlite3.Connection, changes: Sequence[BreakerChanged]) -> None:
-    """Like `store_changes`, for a caller on the connection's thread."""
-    for sql, rows in _statements(changes):
-        db.executemany(sql, rows)
+def claim(
+    db: sqlite3.Connection, moves: Sequence[BreakerChanged], since: Mapping[str, int]
+) -> Claimed:
+    """Make the moves of a probe if no row has changed since its claimant looked."""
+    found = {subject: _row_of(db, subject) for subject in since}
+    if any(row is None or row.stamp != since[subject] for subject, row in found.items()):
+        return Claimed(False, tuple(row for row in found.values() if row is not None))
+    write_changes(db, moves)
+    return Claimed(True)
 
 
-async def load(database: Readable) -> list[StoredBreaker]:
-    """Return every breaker and gate that has a row, for `Breakers.restore` and for people."""
-    rows = await database.read("SELECT * FROM breakers ORDER BY subject")
-    return [
-        StoredBreaker(
-            subject=row["subject"],
-            state=row["state"],
-            since=_unix(row["since"]),
-            until=_unix_or_none(row["until"]),
-            until_boot_s=row["until_boot_s"],
-            cooldown_until=_unix_or_none(row["cooldown_until"]),
-            cooldown_boot_s=row["cooldown_boot_s"],
-            boot_id=row["boot_id"],
-            reason=row["reason"],
-            failures=row["failures"],
-            wait_s=row["wait_s"],
-        )
-        for row in rows
-    ]
+async def load(database: Readable, *, after: int = -1) -> list[StoredBreaker]:
+    """Return every breaker and gate that has a row, or those written after a serial."""
+    rows = await database.read("SELECT * FROM breakers WHERE serial > ? ORDER BY subject", (after,))
+    return [_stored(row) for row in rows]
 
 
 async def transitions(
@@ -102,33 +86,43 @@ async def transitions(
     return [Transition(*row) for row in rows]
 
 
-def _statements(changes: Sequence[BreakerChanged]) -> list[tuple[str, list[tuple[object, ...]]]]:
-    moves = [change for change in changes if change.from_state != change.to_state]
-    return [
-        (_KEEP_STATE, [_row(change) for change in changes]),
-        (
-            _ADD_TRANSITION,
-            [
-                (utc_text(c.at), c.subject, c.from_state, c.to_state, c.reason, c.request_id)
-                for c in moves
-            ],
-        ),
-    ]
+def _row_of(db: sqlite3.Connection, subject: str) -> StoredBreaker | None:
+    for row in db.execute("SELECT * FROM breakers WHERE subject = ?", (subject,)):
+        return _stored(row)
+    return None
 
 
-def _row(change: BreakerChanged) -> tuple[object, ...]:
+def _stored(row: sqlite3.Row) -> StoredBreaker:
+    return StoredBreaker(
+        subject=row["subject"],
+        state=row["state"],
+        since=_unix(row["since"]),
+        until=_unix_or_none(row["until"]),
+        until_boot_s=row["until_boot_s"],
+        cooldown_until=_unix_or_none(row["cooldown_until"]),
+        cooldown_boot_s=row["cooldown_boot_s"],
+        boot_id=row["boot_id"],
+        reason=row["reason"],
+        failures=row["failures"],
+        wait_s=row["wait_s"],
+        stamp=row["stamp"],
+    )
+
+
+def _values(row: StoredBreaker) -> tuple[object, ...]:
     return (
-        change.subject,
-        change.to_state,
-        utc_text(change.at),
-        _text_or_none(change.until),
-        change.until_boot_s,
-        _text_or_none(change.cooldown_until),
-        change.cooldown_boot_s,
-        change.boot_id,
-        change.reason,
-        change.failures,
-        change.wait_s,
+        row.subject,
+        row.state,
+        utc_text(row.since),
+        _text_or_none(row.until),
+        row.until_boot_s,
+        _text_or_none(row.cooldown_until),
+        row.cooldown_boot_s,
+        row.boot_id,
+        row.reason,
+        row.failures,
+        row.wait_s,
+        row.stamp,
     )
 
 

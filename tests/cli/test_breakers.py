@@ -1,6 +1,7 @@
 import asyncio
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from llm_router.routing.breaker import Breakers, Permit, StoredBreaker
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.routing.snapshot import view_of_row
 from llm_router.settings import BreakerSettings
-from llm_router.storage.breakers import load, store_changes
+from llm_router.storage.breakers import load, write_changes
 from llm_router.storage.sqlite import open_database, open_reader
 
 GLM = "z-ai/glm-5"
@@ -42,7 +43,7 @@ def fill(path: Path) -> None:
 
     async def write() -> None:
         async with open_database(path) as database:
-            await database.transact(lambda db: store_changes(db, changes))
+            await database.transact_in_thread(partial(write_changes, changes=changes))
 
     asyncio.run(write())
 

@@ -137,7 +137,7 @@ async def test_of_two_that_read_at_once_one_is_turned_away(
     )
     await first.flush()
     await second.flush()
-    journal.append(breaker_changed())
+    journal.append(breaker_changed("another"))
     await first.flush()
     with pytest.raises(StorageError, match="two at once"):
         await second.flush()

@@ -135,6 +135,7 @@ def test_three_failures_in_a_row_open_the_breaker(
         boot_id="boot-1",
         failures=3,
         wait_s=OPEN_S,
+        stamp=int(clock.now * 1e6),
     )
     admit(breakers, OTHER)
 

@@ -1,7 +1,7 @@
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
-import aiosqlite
 import msgspec
 import pytest
 
@@ -9,7 +9,7 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.breaker import Breakers, Permit, Refusal, StoredBreaker
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import BreakerSettings
-from llm_router.storage.breakers import Transition, load, store_changes, transitions
+from llm_router.storage.breakers import Transition, load, transitions, write_changes
 from llm_router.storage.sqlite import Database, open_database
 
 NOON = 1_769_860_800.0
@@ -44,10 +44,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def store(database: Database, *changes: BreakerChanged) -> None:
-    async def job(db: aiosqlite.Connection) -> None:
-        await store_changes(db, changes)
-
-    await database.transact(job)
+    await database.transact_in_thread(partial(write_changes, changes=changes))
 
 
 async def test_a_change_comes_back_as_it_was(database: Database) -> None:

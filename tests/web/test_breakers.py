@@ -1,10 +1,10 @@
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import aiohttp
-import aiosqlite
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
@@ -18,7 +18,7 @@ from llm_router.routing.breaker import Breakers, Permit
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import BreakerSettings
-from llm_router.storage.breakers import load, store_changes
+from llm_router.storage.breakers import load, write_changes
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web.breakers import ROUTES
 from llm_router.web.routes import Scope
@@ -68,10 +68,7 @@ class Router:
         if self.is_full:
             raise StorageError("disk full")
 
-        async def job(db: aiosqlite.Connection) -> None:
-            await store_changes(db, self.pending)
-
-        await self.database.transact(job)
+        await self.database.transact_in_thread(partial(write_changes, changes=self.pending))
         self.pending.clear()
 
     def fail(self, model: str, kind: FailureClass = FailureClass.UPSTREAM_5XX) -> None:

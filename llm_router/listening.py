@@ -1,0 +1,74 @@
+"""The sockets that the router listens on, bound before anything else has begun."""
+
+import errno
+import os
+import socket
+import sys
+from collections.abc import Sequence
+
+from llm_router.errors import RouterError
+from llm_router.settings import ServerSettings
+
+
+def bind(server: ServerSettings) -> list[socket.socket]:
+    """Return a bound socket for each address of the host; the first names the port.
+
+    RouterError, and nothing left open, where one cannot be had.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in _addresses(server):
+            try:
+                sockets.append(_bound(family, kind, protocol, address))
+            except OSError as exc:
+                # A name may stand for an IPv6 address that this machine does not have.
+                if exc.errno != errno.EADDRNOTAVAIL or not sockets:
+                    raise
+    except OSError as exc:
+        for sock in sockets:
+            sock.close()
+        raise cannot_listen(server, exc) from exc
+    return sockets
+
+
+def url(sockets: Sequence[socket.socket]) -> str:
+    """Return where the first of the sockets is reached."""
+    host, port = sockets[0].getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def cannot_listen(server: ServerSettings, exc: OSError) -> RouterError:
+    # asyncio wraps what the system says in the address, which stands here already.
+    number = exc.errno or 0
+    reason = os.strerror(number) if number > 0 else exc.strerror or str(exc)
+    return RouterError(
+        f"cannot listen on {server.host}:{server.port}: {reason}. "
+        "Stop what uses it, or choose another with ROUTER_PORT."
+    )
+
+
+def _addresses(
+    server: ServerSettings,
+) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
+    found = socket.getaddrinfo(
+        server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    # IPv4 first: its loopback address is the one that every machine has.
+    return sorted(found, key=lambda info: info[0] != socket.AF_INET)  # type: ignore[arg-type]
+
+
+def _bound(
+    family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[str, int]
+) -> socket.socket:
+    sock = socket.socket(family, kind, protocol)
+    try:
+        sock.setblocking(False)
+        if sys.platform != "win32":  # where it would let two programs share a port
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(address)
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,83 @@
+"""Which changes of a breaker hold when several processes change it, decided one after another.
+
+Each process counts failures by itself, but they share what they concluded: the row of a breaker.
+A change says from which state it moved, so two processes that trip at once make one transition,
+and what was concluded from a state that is over no longer counts.
+"""
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.gates import State
+from llm_router.routing.snapshot import StoredBreaker
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What the row is after a change, and whether that was a transition."""
+
+    row: StoredBreaker
+    is_move: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """`rows` is how things stand where the claim was refused."""
+
+    is_granted: bool
+    rows: tuple[StoredBreaker, ...] = ()
+
+
+def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
+    """Return what a change makes of the row; None if it comes too late to make anything of it."""
+    if row is None:
+        return Settled(_row(change), change.from_state != change.to_state)
+    if not _is_newer(row, change):
+        return None
+    cooled = replace(_cooled(row, change), stamp=max(row.stamp, change.stamp))
+    is_rest = change.from_state == change.to_state
+    if row.state != change.from_state and (is_rest or change.to_state != "closed"):
+        # Somebody has moved it meanwhile, which stands; the newer stamp lets the sender see it.
+        return Settled(cooled, is_move=False)
+    is_move = row.state != change.to_state
+    after = replace(
+        _row(change),
+        since=change.at if is_move else row.since,
+        cooldown_until=cooled.cooldown_until,
+        cooldown_boot_s=cooled.cooldown_boot_s,
+        stamp=cooled.stamp,
+    )
+    return Settled(after, is_move)
+
+
+def _is_newer(row: StoredBreaker, change: BreakerChanged) -> bool:
+    is_comparable = change.stamp and change.boot_id is not None and change.boot_id == row.boot_id
+    return not is_comparable or change.stamp > row.stamp
+
+
+def _cooled(row: StoredBreaker, change: BreakerChanged) -> StoredBreaker:
+    """Lay a cool-down over the row's: the longer one holds, and only closing or a probe ends it."""
+    asked, known = change.cooldown_boot_s, row.cooldown_boot_s
+    if asked is None and change.to_state == "open":
+        return row
+    if asked is not None and known is not None and row.boot_id == change.boot_id and known > asked:
+        return row
+    return replace(row, cooldown_until=change.cooldown_until, cooldown_boot_s=asked)
+
+
+def _row(change: BreakerChanged) -> StoredBreaker:
+    return StoredBreaker(
+        subject=change.subject,
+        state=cast("State", change.to_state),
+        since=change.at,
+        until=change.until,
+        until_boot_s=change.until_boot_s,
+        cooldown_until=change.cooldown_until,
+        cooldown_boot_s=change.cooldown_boot_s,
+        boot_id=change.boot_id,
+        reason=change.reason,
+        failures=change.failures,
+        wait_s=change.wait_s,
+        stamp=change.stamp,
+    )

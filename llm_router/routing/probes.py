@@ -1,0 +1,96 @@
+"""The gates of one process among several: whoever wants to probe must claim it first.
+
+Everything else a process decides by itself and tells the others: by its journal, through the rows
+that they all read. A probe is different, because the machine may have only one at a time.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol
+
+from llm_router.clock import Clock
+from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.breaker import Breakers, Permit, ProbeDue, Refusal
+from llm_router.routing.gates import PROBE_HINT_S, Gate
+from llm_router.routing.merge import Claimed
+from llm_router.settings import BreakerSettings
+from llm_router.tasks import spawn
+
+
+class Claims(Protocol):
+    """Who decides between the processes."""
+
+    async def claim(
+        self, moves: Sequence[BreakerChanged], since: Mapping[str, int]
+    ) -> Claimed | None:
+        """Make these moves if every subject's row still has its stamp in `since`.
+
+        None where nobody could be asked in time. Never raises.
+        """
+
+
+class SharedBreakers(Breakers):
+    """Like `Breakers`, but a probe is asked for, and refused where nobody can be asked."""
+
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        clock: Clock,
+        on_change: Callable[[BreakerChanged], None],
+        *,
+        lease_s: float,
+        boot_id: str | None,
+        claims: Claims,
+    ) -> None:
+        super().__init__(settings, clock, self._moved, lease_s=lease_s, boot_id=boot_id)
+        self._tell = on_change
+        self._claims = claims
+        self._claiming: list[BreakerChanged] | None = None
+
+    def _moved(self, change: BreakerChanged) -> None:
+        if self._claiming is None:
+            self._tell(change)
+        else:
+            self._claiming.append(change)  # the claim tells it
+
+    def _enter(
+        self, gates: Sequence[Gate], now: float, request_id: str
+    ) -> Permit | Refusal | ProbeDue:
+        if all(gate.state == "closed" for gate in gates):
+            return super()._enter(gates, now, request_id)
+        return ProbeDue(partial(self._claim, gates, now, request_id))
+
+    async def _claim(self, gates: Sequence[Gate], now: float, request_id: str) -> Permit | Refusal:
+        """Enter at once, so that nobody else here claims meanwhile, and go back if refused."""
+        since = {gate.subject: gate.stamp for gate in gates if gate.state != "closed"}
+        moves: list[BreakerChanged] = []
+        self._claiming = moves
+        try:
+            permit = super()._enter(gates, now, request_id)
+        finally:
+            self._claiming = None
+        assert isinstance(permit, Permit)
+        # A claim that is on its way cannot be called back, so it is not cancelled either.
+        asking = spawn(self._claims.claim(moves, since), name="claim-probe")
+        claimed = None
+        try:
+            claimed = await asyncio.shield(asking)
+        finally:
+            if claimed is None:
+                self.neutral(permit)
+        if claimed is not None and claimed.is_granted:
+            return permit
+        if claimed is not None:
+            self._step_back(permit, gates, since, claimed)
+        refusal = self._refusal(gates[-1], self._clock.monotonic())
+        return refusal or Refusal("breaker", PROBE_HINT_S, "no probe could be claimed")
+
+    def _step_back(
+        self, permit: Permit, gates: Sequence[Gate], since: Mapping[str, int], claimed: Claimed
+    ) -> None:
+        for gate in gates:
+            if gate.subject in since:
+                gate.stamp = 0  # what was entered here never was
+        self.follow(claimed.rows)
+        self.neutral(permit)

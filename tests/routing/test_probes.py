@@ -1,0 +1,288 @@
+"""Several processes on one table: what one concludes the others follow, and one has the probe."""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.breaker import ACCOUNT, ALL, Permit, ProbeDue, Refusal
+from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.merge import Claimed
+from llm_router.routing.probes import SharedBreakers
+from llm_router.settings import BreakerSettings
+from llm_router.storage import breakers as rows
+from llm_router.storage.migrate import migrate
+from tests.fakes.clock import Clock
+
+MODEL = "a/one"
+LEASE_S = 70.0
+
+
+class Table:
+    """The rows, which take changes at once; unless `is_away`."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self.database = database
+        self.is_away = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.claims = 0
+
+    def tell(self, change: BreakerChanged) -> None:
+        rows.write_changes(self.database, [change])
+
+    async def claim(
+        self, moves: Sequence[BreakerChanged], since: Mapping[str, int]
+    ) -> Claimed | None:
+        self.claims += 1
+        claimed = None if self.is_away else rows.claim(self.database, moves, since)
+        await self.may_answer.wait()
+        return claimed
+
+    def moves(self) -> list[tuple[str, str]]:
+        found = self.database.execute("SELECT from_state, to_state FROM breaker_transitions")
+        return [tuple(row) for row in found]
+
+    def state(self, subject: str = MODEL) -> str:
+        [[state]] = self.database.execute(
+            "SELECT state FROM breakers WHERE subject = ?", (subject,)
+        )
+        return str(state)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Iterator[Table]:
+    with closing(sqlite3.connect(tmp_path / "router.db", isolation_level=None)) as database:
+        migrate(database, 0)
+        database.row_factory = sqlite3.Row
+        yield Table(database)
+
+
+class Process:
+    """One of several, with its own failure counts and its own view of the rows."""
+
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self.table = table
+        self.breakers = SharedBreakers(
+            BreakerSettings(failures=3, open_s=300),
+            clock,
+            table.tell,
+            lease_s=LEASE_S,
+            boot_id="boot",
+            claims=table,
+        )
+
+    def read(self) -> None:
+        found = self.table.database.execute("SELECT * FROM breakers")
+        self.breakers.follow([rows._stored(row) for row in found])
+
+    async def admit(self) -> Permit | Refusal:
+        admitted = self.breakers.admit(MODEL, "r")
+        return await admitted.claimed() if isinstance(admitted, ProbeDue) else admitted
+
+    async def enter(self) -> Permit:
+        admitted = await self.admit()
+        assert isinstance(admitted, Permit)
+        return admitted
+
+    async def fail(self, times: int = 3, kind: FailureClass = FailureClass.UPSTREAM_5XX) -> None:
+        for _ in range(times):
+            self.breakers.failed(await self.enter(), Failure(kind, "x"))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def first(table: Table, clock: Clock) -> Process:
+    return Process(table, clock)
+
+
+@pytest.fixture
+def second(table: Table, clock: Clock) -> Process:
+    return Process(table, clock)
+
+
+async def test_each_counts_on_its_own_and_what_opens_for_one_opens_for_all(
+    first: Process, second: Process
+) -> None:
+    await first.fail(2)
+    await second.fail(2)
+    second.read()
+    assert isinstance(await second.admit(), Permit)
+    await first.fail(1)
+    second.read()
+    refused = await second.admit()
+    assert isinstance(refused, Refusal)
+    assert refused.retry_after_s == 300
+
+
+async def test_two_that_trip_at_once_make_one_transition(
+    first: Process, second: Process, table: Table
+) -> None:
+    """F82"""
+    await first.fail()
+    await second.fail()
+    assert table.moves() == [("closed", "open")]
+
+
+async def test_one_of_many_has_the_probe(table: Table, clock: Clock) -> None:
+    """F82, F83: also among those who have not read the rows since."""
+    processes = [Process(table, clock) for _ in range(8)]
+    await processes[0].fail()
+    for process in processes:
+        process.read()
+    clock.now += 301
+    found = await asyncio.gather(*(p.admit() for p in processes for _ in range(20)))
+    [permit] = [each for each in found if isinstance(each, Permit)]
+    assert permit.is_probe
+    assert table.moves() == [("closed", "open"), ("open", "half_open")]
+
+
+async def test_the_others_follow_what_the_probe_found(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    await first.fail()
+    second.read()
+    clock.now += 301
+    first.breakers.succeeded(await first.enter())
+    assert isinstance(await second.admit(), Refusal), "its claim is from before"
+    assert isinstance(await second.admit(), Permit), "and the refusal told it"
+    assert table.state() == "closed"
+
+
+async def test_a_probe_that_failed_keeps_everybody_out_for_another_wait(
+    first: Process, second: Process, clock: Clock
+) -> None:
+    await first.fail()
+    second.read()
+    clock.now += 301
+    await first.fail(1)
+    refused = await second.admit()
+    assert isinstance(refused, Refusal)
+    assert refused.retry_after_s == 300
+
+
+async def test_a_process_that_sleeps_over_its_lease_has_nothing_more_to_say(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    """F72"""
+    await first.fail()
+    second.read()
+    clock.now += 301
+    asleep = await first.enter()
+    second.read()
+    assert isinstance(await second.admit(), Refusal)
+    clock.now += LEASE_S + 1
+    awake = await second.enter()
+    assert awake.is_probe
+    first.breakers.succeeded(asleep)
+    assert table.state() == "half_open"
+    second.breakers.succeeded(awake)
+    assert table.state() == "closed"
+
+
+async def test_without_anybody_to_ask_nobody_probes_and_the_breaker_stays_open(
+    first: Process, table: Table, clock: Clock
+) -> None:
+    await first.fail()
+    clock.now += 301
+    table.is_away = True
+    refused = await first.admit()
+    assert isinstance(refused, Refusal)
+    assert first.breakers.views()[-1].state == "open"
+    table.is_away = False
+    assert (await first.enter()).is_probe
+
+
+async def test_a_request_that_goes_away_while_it_claims_gives_the_probe_back(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    await first.fail()
+    clock.now += 301
+    table.may_answer.clear()
+    claiming = asyncio.ensure_future(first.admit())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert table.claims == 1
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    table.may_answer.set()
+    second.read()
+    assert (await second.enter()).is_probe
+
+
+async def test_a_claim_that_was_refused_leaves_the_others_wait_alone(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    await first.fail()
+    second.read()
+    clock.now += 301
+    await first.fail(1)
+    table.may_answer.clear()
+    claiming = asyncio.ensure_future(second.admit())
+    await asyncio.sleep(0)
+    claiming.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await claiming
+    table.may_answer.set()
+    first.read()
+    refused = await first.admit()
+    assert isinstance(refused, Refusal)
+    assert refused.retry_after_s == 300
+
+
+async def test_a_reset_in_one_lets_in_everywhere(
+    first: Process, second: Process, table: Table
+) -> None:
+    await first.fail()
+    await first.fail(0)
+    second.read()
+    second.breakers.reset(ALL)
+    first.read()
+    assert isinstance(await first.admit(), Permit)
+    assert table.state() == "closed"
+
+
+async def test_calls_from_before_a_reset_elsewhere_no_longer_count(
+    first: Process, second: Process
+) -> None:
+    slow = [await first.enter() for _ in range(3)]
+    await first.fail()
+    second.read()
+    second.breakers.reset(MODEL)
+    first.read()
+    for permit in slow:
+        first.breakers.failed(permit, Failure(FailureClass.UPSTREAM_5XX, "x"))
+    assert isinstance(await first.admit(), Permit)
+
+
+async def test_the_account_and_rests_are_everybodys(first: Process, second: Process) -> None:
+    await first.fail(1, FailureClass.AUTH)
+    second.read()
+    refused = await second.admit()
+    assert isinstance(refused, Refusal)
+    assert refused.gate == "account"
+    second.breakers.reset(ACCOUNT)
+    first.read()
+    await first.fail(1, FailureClass.RATE_LIMITED)
+    second.read()
+    refused = await second.admit()
+    assert isinstance(refused, Refusal)
+    assert refused.gate == "cooldown"
+
+
+async def test_models_that_are_well_elsewhere_take_no_room_here(
+    first: Process, second: Process
+) -> None:
+    await first.fail()
+    first.breakers.reset(MODEL)
+    second.read()
+    assert [view.subject for view in second.breakers.views() if not view.is_gate] == []
