@@ -31,7 +31,7 @@ test: $(INSTALLED_DEV)
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict llm_router tests benchmarks
+	$(BIN)/mypy --strict llm_router tests benchmarks reliability
 	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 bench: $(INSTALLED_DEV)

@@ -7,8 +7,6 @@ from llm_router.clock import utc_text
 from llm_router.demo.answers import Answer
 from llm_router.demo.script import Call
 
-_CAPACITY = 10_000
-
 
 @dataclass(slots=True)
 class _Generation:
@@ -19,8 +17,9 @@ class _Generation:
 class Generations:
     """OpenRouter writes a generation some seconds after it ended; `polls` stands for that time."""
 
-    def __init__(self, *, polls: int) -> None:
+    def __init__(self, *, polls: int, keep: int) -> None:
         self.polls = polls
+        self._keep = keep
         self._known: dict[str, _Generation] = {}
 
     def add(self, answer: Answer, call: Call, *, tokens: int) -> None:
@@ -55,7 +54,7 @@ class Generations:
             "service_tier": None,
             "provider_responses": [],
         }
-        if len(self._known) >= _CAPACITY:
+        if len(self._known) >= self._keep:
             self._known.pop(next(iter(self._known)))
         self._known[answer.id] = _Generation(facts, self.polls)
 

@@ -30,7 +30,7 @@ class DemoUpstream(Script):
     `gone` ids are not listed and answer 404, `extra` ids are served beside the default ones
     (`models.retire` and `models.add` do so later on). `gap_ms` paces chunks, `comments` precede
     each stream, `generation_polls` is how often GET generation answers 404 before it knows a call,
-    `api_key` the only key accepted, if given.
+    `api_key` the only key accepted, if given, `keep` how many calls are remembered.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DemoUpstream(Script):
         super().__init__(keep=keep)
         self.url = self.ollama_url = ""
         self.models = ModelList(gone=gone, extra=extra)
-        self.generations = Generations(polls=generation_polls)
+        self.generations = Generations(polls=generation_polls, keep=keep)
         self._chat = Chat(self, self.models, self.generations, api_key, gap_ms, comments)
         self._lookups = Lookups(self, self.models, self.generations, api_key)
         self._ollama = Ollama(self, ollama_models)

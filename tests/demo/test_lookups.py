@@ -1,7 +1,5 @@
 from decimal import Decimal
 
-import pytest
-
 from llm_router.demo.models import DemoModel
 from tests.demo.conftest import GLM, Client
 from tests.fakes.upstream import running_upstream
@@ -57,9 +55,8 @@ async def test_a_generation_is_known_after_the_first_poll(client: Client) -> Non
     assert (await client.get("/generation", params={"id": "gen-0-nope"})).status == 404
 
 
-async def test_old_generations_make_room(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm_router.demo.generations._CAPACITY", 1)
-    async with running_upstream(generation_polls=0) as demo:
+async def test_old_generations_make_room(client: Client) -> None:
+    async with running_upstream(generation_polls=0, keep=1) as demo:
         here = Client(client.session, demo)
         ids = [(await here.chat(text)).headers["X-Generation-Id"] for text in ("a", "b")]
         found = [(await here.get("/generation", params={"id": i})).status for i in ids]

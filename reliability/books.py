@@ -1,0 +1,194 @@
+"""The oracle: what upstream was asked and what clients got, against the rows.
+
+`audit` returns every contradiction as a sentence. Upstream's log is the truth about calls and
+money, the clients' transcripts about answers; `session` ties the three together.
+"""
+
+import json
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llm_router.demo.script import Call
+from reliability.callers import Asked
+
+Row = Mapping[str, Any]
+_NANO = 10**9
+# What the router says of itself when a call that it had booked never left.
+_NEVER_SENT = ("lost",)
+
+
+@dataclass(slots=True)
+class Books:
+    """What stands in a database, read as anybody may."""
+
+    requests: list[Row]
+    attempts: list[Row]
+    integrity: str
+    waiting_costs: int
+    by_session: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+    by_request: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        for row in self.requests:
+            self.by_session[row["session"]].append(row)
+        for row in self.attempts:
+            self.by_request[row["request_id"]].append(row)
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        return Counter(str(row["outcome"]) for row in self.requests)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`missing`: a call or an answer without a row. `untrue`: a row that says what was not so."""
+
+    missing: Sequence[str]
+    untrue: Sequence[str]
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.missing and not self.untrue
+
+
+def read(database: Path) -> Books:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        connection.row_factory = sqlite3.Row
+        return Books(
+            [dict(row) for row in connection.execute("SELECT * FROM requests ORDER BY id")],
+            [dict(row) for row in connection.execute("SELECT * FROM attempts ORDER BY id")],
+            connection.execute("PRAGMA integrity_check").fetchone()[0],
+            connection.execute("SELECT count(*) FROM reconciliations").fetchone()[0],
+        )
+
+
+def audit(books: Books, calls: Iterable[Call], asked: Iterable[Asked]) -> Findings:
+    missing: list[str] = []
+    untrue = [] if books.integrity == "ok" else [f"integrity_check: {books.integrity}"]
+    by_session: dict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        by_session[call.json()["session_id"]].append(call)
+    for session, made in by_session.items():
+        rows = books.by_session.get(session, [])
+        if len(rows) != 1:
+            missing.append(f"{session}: {len(made)} calls upstream, {len(rows)} requests")
+            continue
+        for kind, text in _compare(rows[0], books.by_request[rows[0]["id"]], made):
+            (missing if kind == "missing" else untrue).append(f"{session}: {text}")
+    for each in asked:
+        rows = books.by_session.get(each.session, [])
+        if not rows:
+            if each.answer.status is not None and each.answer.error_type != "unavailable":
+                missing.append(f"{each.session}: answered {each.answer.status}, but no row")
+            continue
+        untrue += [f"{each.session}: {text}" for text in _contradictions(each, rows[0])]
+    for row in books.requests:
+        attempts = books.by_request.get(row["id"], [])
+        untrue += [f"{row['session']}: {text}" for text in _own_contradictions(row, attempts)]
+        if row["session"] not in by_session:
+            untrue += [
+                f"{row['session']}: {a['model']} is {a['outcome']}, but upstream saw no call"
+                for a in attempts
+                if a["outcome"] not in _NEVER_SENT
+            ]
+    return Findings(missing, untrue)
+
+
+def _compare(
+    request: Row, attempts: Sequence[Row], calls: Sequence[Call]
+) -> Iterator[tuple[str, str]]:
+    """Match the calls of one request with its attempts, model by model and in order."""
+    waiting = list(attempts)
+    for call in calls:
+        row = next((a for a in waiting if _may_be(a, call)), None)
+        if row is None:
+            yield "missing", f"{call.model} was called, but has no row"
+            continue
+        waiting.remove(row)
+        for text in _contradictions_of_call(row, call):
+            yield "untrue", f"{call.model}: {text}"
+    for row in waiting:
+        if row["outcome"] not in _NEVER_SENT:
+            yield "untrue", f"{row['model']} is {row['outcome']}, but upstream saw no call"
+
+
+def _may_be(row: Row, call: Call) -> bool:
+    if row["model"] != call.model:
+        return False
+    return row["generation_id"] in (None, call.generation_id)
+
+
+def _contradictions_of_call(row: Row, call: Call) -> Iterator[str]:
+    outcome = row["outcome"]
+    if outcome == "completed" and (call.status != 200 or not call.finished):
+        yield f"completed, but upstream's answer was {call.status} and not whole"
+    if outcome == "completed" and row["generation_id"] != call.generation_id:
+        yield "completed, but its generation is not the one that answered"
+    if row["http_status"] not in (None, call.status):
+        yield f"http_status {row['http_status']}, but upstream said {call.status}"
+    if row["cost_nanousd"] is not None and row["cost_nanousd"] != _billed(call):
+        yield f"cost {row['cost_nanousd']}, but billed {_billed(call)}"
+    if row["cost_nanousd"] is None and row["generation_id"] is not None:
+        yield "the cost is not known, although the generation is"
+    if outcome == "completed" and row["cost_nanousd"] is None:
+        yield "completed without a cost"
+
+
+def _contradictions(asked: Asked, row: Row) -> Iterator[str]:
+    answer, outcome = asked.answer, row["outcome"]
+    told = answer.headers.get("x-router-request-id")
+    if told not in (None, row["id"]):
+        yield f"the client was told {told}, the row is {row['id']}"
+    if answer.is_good and outcome != "completed":
+        yield f"the client has the whole answer, the row says {outcome}"
+    served = answer.headers.get("x-router-model")
+    if answer.is_good and served != row["served_model"]:
+        yield f"served by {served}, the row says {row['served_model']}"
+    if answer.error_type is not None:
+        if outcome != "failed":
+            yield f"the client got an error ({answer.status}), the row says {outcome}"
+        elif row["http_status"] != answer.status:
+            yield f"the client got {answer.status}, the row says {row['http_status']}"
+    if outcome == "abandoned" and not asked.has_left:
+        yield "abandoned, but the client stayed"
+    if outcome == "truncated" and answer.is_good:
+        yield "truncated, but the client has it all"
+
+
+def _own_contradictions(row: Row, attempts: Sequence[Row]) -> Iterator[str]:
+    if row["outcome"] is None:
+        yield "still in flight"
+    chats = [a for a in attempts if a["kind"] == "chat"]
+    if row["attempts"] != len(chats):
+        yield f"{row['attempts']} attempts, but {len(chats)} rows"
+    if any(a["outcome"] is None for a in attempts):
+        yield "an attempt is still in flight"
+    costs = [a["cost_nanousd"] for a in attempts]
+    total = None if None in costs else sum(costs)
+    if row["cost_nanousd"] != total:
+        yield f"cost {row['cost_nanousd']}, but the attempts sum up to {total}"
+
+
+def _billed(call: Call) -> int:
+    return round(call.billed_usd * _NANO)
+
+
+def summary(books: Books, findings: Findings) -> dict[str, Any]:
+    unknown = sum(a["cost_nanousd"] is None for a in books.attempts)
+    return {
+        "requests": len(books.requests),
+        "attempts": len(books.attempts),
+        "outcomes": dict(sorted(books.outcomes.items())),
+        "attempts_without_known_cost": unknown,
+        "rows_missing": len(findings.missing),
+        "rows_untrue": len(findings.untrue),
+    }
+
+
+def as_text(facts: Mapping[str, Any]) -> str:
+    return json.dumps(facts, indent=2)

@@ -1,0 +1,86 @@
+"""Kill the router at random moments under load, and see whether a row is missing or untrue.
+
+Moments are spread over all of a life: while it starts and takes in what its predecessor left, while
+it serves, while it drains. Clients and an operator go on through all of it.
+"""
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from llm_router.tasks import spawn
+from reliability import books
+from reliability.callers import Callers
+from reliability.lives import Life, open_nursery
+from reliability.report import Report
+from reliability.stage import left_over, scripted_upstream, settled
+from reliability.witness import Witness
+
+_STARTING_S, _SERVING_S, _DRAINING_S = 0.15, 0.5, 0.5
+
+
+async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Report:
+    """Kill `count` routers, then let one end in peace and compare."""
+    chance = random.Random(seed)
+    began = time.monotonic()
+    moments: Counter[str] = Counter()
+    async with (
+        scripted_upstream() as upstream,
+        open_nursery(upstream, folder, LLM_ROUTER_BREAKER__OPEN_S="86400") as nursery,
+    ):
+        load = Callers(nursery.port, seed, count=callers)
+        witness = Witness(nursery.port, seed)
+        life = await nursery.start()
+        await life.ready()
+        await witness.configure()
+        await life.end()
+        calling = spawn(load.run(), name="callers")
+        changing = spawn(witness.run(), name="witness")
+        for _ in range(count):
+            moments[await _kill(await nursery.start(), witness, chance)] += 1
+        life = await nursery.start()
+        await life.ready()
+        witness.stop()
+        load.stop()
+        await asyncio.wait((changing, calling))
+        is_settled = await settled(nursery.database)
+        await life.end()
+        found = books.read(nursery.database)
+        findings = books.audit(found, upstream.calls(), [*load.asked, *witness.asked])
+    facts = {
+        "seed": seed,
+        "kills": dict(moments),
+        "seconds": round(time.monotonic() - began),
+        "upstream_calls": len(upstream.calls()),
+        "whole_answers": sum(each.answer.is_good for each in load.asked),
+        "changes_acknowledged": witness.acknowledged,
+        "restarts_compared": witness.checks,
+        "costs_settled": is_settled,
+        **books.summary(found, findings),
+    }
+    problems = [*findings.missing, *findings.untrue, *witness.violations, *left_over(nursery)]
+    return Report("kills", facts, problems)
+
+
+async def _kill(life: Life, witness: Witness, chance: random.Random) -> str:
+    """End a life that has just begun; return which part of it that was."""
+    draw = chance.random()
+    moment = "starting" if draw < 0.25 else "draining" if draw < 0.35 else "serving"
+    if moment == "starting":
+        await asyncio.sleep(chance.uniform(0, _STARTING_S))
+    else:
+        await life.ready()
+        if draw > 0.6:
+            with suppress(OSError):
+                await witness.check()
+        await asyncio.sleep(chance.uniform(0, _SERVING_S))
+    if moment == "draining":
+        life.send(signal.SIGTERM)
+        await asyncio.sleep(chance.uniform(0, _DRAINING_S))
+    life.send(signal.SIGKILL)
+    await life.gone()
+    return moment

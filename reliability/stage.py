@@ -1,0 +1,57 @@
+"""What every run needs around the router: an upstream that forgets nothing, and an end."""
+
+import asyncio
+import logging
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+
+from llm_router.demo.upstream import DemoUpstream, serve
+from reliability.callers import BROKEN, WOBBLY
+from reliability.lives import UPSTREAM_KEY, Nursery
+
+_EVERY_CALL = 10_000_000
+_SETTLE_S = 300.0
+
+
+@asynccontextmanager
+async def scripted_upstream() -> AsyncIterator[DemoUpstream]:
+    """Serve the demo upstream; generations are known as soon as they have ended."""
+    # That routers die in the middle of its answers is what it is there for.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    demo = DemoUpstream(
+        extra=[WOBBLY, BROKEN],
+        generation_polls=0,
+        comments=0,
+        api_key=UPSTREAM_KEY,
+        keep=_EVERY_CALL,
+    )
+    async with serve(demo):
+        yield demo
+
+
+async def settled(database: Path) -> bool:
+    """Wait until every cost that can be known is; False if that takes too long."""
+    ends = time.monotonic() + _SETTLE_S
+    while time.monotonic() < ends:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+            waiting = connection.execute("SELECT count(*) FROM reconciliations").fetchone()[0]
+            flying = connection.execute(
+                "SELECT count(*) FROM attempts WHERE outcome IS NULL"
+            ).fetchone()[0]
+        if not waiting and not flying:
+            return True
+        await asyncio.sleep(0.2)
+    return False
+
+
+def left_over(nursery: Nursery) -> Iterator[str]:
+    """Yield what a router that ended in peace should not have left behind."""
+    for file in (nursery.folder / "router.db-journals").iterdir():
+        if file.suffix in (".journal", ".damaged"):
+            yield f"{file.name} is still there"
+    for line in nursery.log.read_text(errors="replace").splitlines():
+        if line.startswith("Traceback"):
+            yield "a traceback in the log"

@@ -1,0 +1,83 @@
+"""One call to the router on a connection of its own, down to whether its answer was whole."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PATIENCE_S = 60.0
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came, however far. `is_whole` is False when the connection ended before the body did."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    is_whole: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        """A whole answer of a model: for a stream, one that ends as it should."""
+        if not (self.is_whole and self.status == 200):
+            return False
+        is_stream = self.headers.get("content-type") == "text/event-stream"
+        return not is_stream or self.body.endswith(b"data: [DONE]\n\n")
+
+    @property
+    def error_type(self) -> str | None:
+        """The `type` of an error that came instead of an answer."""
+        if not self.is_whole or self.status in (None, 200):
+            return None
+        found: str = json.loads(self.body)["error"]["type"]
+        return found
+
+
+async def send(
+    port: int,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    read_bytes: int | None = None,
+) -> Answer:
+    """Send one request; leave after `read_bytes` of its answer, if given.
+
+    Raises ConnectionError only when there was nobody to send it to.
+    """
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = Answer()
+    try:
+        data = b"" if body is None else json.dumps(body).encode()
+        head = (
+            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n"
+        )
+        writer.write(head.encode() + data)
+        async with asyncio.timeout(PATIENCE_S):
+            await _read(reader, answer, read_bytes)
+    except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+        pass  # then it is not whole
+    finally:
+        writer.transport.abort()
+    return answer
+
+
+async def _read(reader: asyncio.StreamReader, answer: Answer, read_bytes: int | None) -> None:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+    fields = (line.partition(":") for line in head[1:] if line)
+    answer.headers = {name.lower(): value.strip() for name, _, value in fields}
+    answer.status = int(head[0].split()[1])
+    if answer.headers.get("transfer-encoding") != "chunked":
+        answer.body = await reader.readexactly(int(answer.headers["content-length"]))
+        answer.is_whole = True
+        return
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        answer.body += await reader.readexactly(size)
+        await reader.readexactly(2)
+        if read_bytes is not None and len(answer.body) >= read_bytes:
+            return
+    await reader.readexactly(2)
+    answer.is_whole = True
