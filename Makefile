@@ -1,6 +1,7 @@
 # make demo     serve on the embedded upstream: no key, no Ollama, no network
 # make run      serve with .env and config.toml
 # make test     run the tests; `make test ARGS="-k breaker"` runs some of them
+# make faults   every test of a fault or a threat, the slow ones and deep searches included
 # make check    everything that must hold before a commit, as CI does
 # make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute
 #
@@ -14,7 +15,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 
-.PHONY: help demo run test check bench
+.PHONY: help demo run test faults check bench
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -27,6 +28,9 @@ run: $(INSTALLED)
 
 test: $(INSTALLED_DEV)
 	$(BIN)/pytest -n auto $(ARGS)
+
+faults: $(INSTALLED_DEV)
+	$(BIN)/pytest -n auto -m fault --hypothesis-profile deep $(ARGS)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

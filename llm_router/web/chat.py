@@ -66,7 +66,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 async def _answer(request: web.Request, exchange: Exchange) -> web.StreamResponse:
     app, settings = request.app, request.app[SETTINGS]
     raw = await read_body(request)
-    body = parse_body(raw, request.headers.get(SESSION_HEADER))
+    headers = for_upstream(request.headers)
+    body = parse_body(raw, headers.get(SESSION_HEADER))
     exchange.begin(body.model, body.is_stream, request[CLIENT_KEY], body.session)
     config, catalog = app[CONFIG].current, app[CATALOG].current
     plan = await make_plan(
@@ -88,7 +89,7 @@ async def _answer(request: web.Request, exchange: Exchange) -> web.StreamRespons
         exchange=exchange,
         body=body,
         client=ClientStream(request, settings),
-        headers=for_upstream(request.headers),
+        headers=headers,
     )
     return await dispatch(context, plan.chain)
 

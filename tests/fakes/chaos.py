@@ -73,6 +73,15 @@ class Connection(asyncio.Protocol):
         self._task.cancel()
         self._transport.abort()
 
+    def requests(self) -> list[tuple[bytes, bytes]]:
+        """Return the request line and the body of each request that has arrived whole."""
+        found, rest = [], bytes(self.received)
+        while (size := _request_size(rest)) is not None:
+            head, _, body = rest[:size].partition(b"\r\n\r\n")
+            found.append((head.partition(b"\r\n")[0], body))
+            rest = rest[size:]
+        return found
+
     def _end(self, how: str) -> None:
         self.ended = self.ended or how
         self.over.set()

@@ -10,17 +10,33 @@
         demo.calls("glm-5")[0].json()["stream"]              # .body, .headers, .disconnected_at, …
 
 Options are those of `DemoUpstream`. `extra=["a/one"]` adds models that have made-up prices.
+`demo.everything` holds what `demo.clear()` forgets.
 """
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from aiohttp import web
+
+from llm_router.demo.script import Call
 from llm_router.demo.upstream import DemoUpstream, serve
 
 
+class Upstream(DemoUpstream):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.everything: list[Call] = []
+
+    def record(self, request: web.Request, body: bytes) -> Call:
+        call = super().record(request, body)
+        self.everything.append(call)
+        return call
+
+
 @asynccontextmanager
-async def running_upstream(**options: Any) -> AsyncIterator[DemoUpstream]:
+async def running_upstream(**options: Any) -> AsyncIterator[Upstream]:
     """Serve a demo upstream on 127.0.0.1, any port, through a real AppRunner."""
-    async with serve(DemoUpstream(**options)) as demo:
+    demo = Upstream(**options)
+    async with serve(demo):
         yield demo

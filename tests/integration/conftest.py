@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,22 +15,24 @@ import pytest_asyncio
 from aiohttp import web
 
 from llm_router import keys
-from llm_router.demo.upstream import DemoUpstream
 from llm_router.ledger import reconcile
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.serving import running
 from llm_router.settings import Settings
 from llm_router.web.server import Runner
-from tests.fakes.upstream import running_upstream
+from tests.fakes.upstream import Upstream, running_upstream
+from tests.oracles import database, resources
+from tests.oracles.books import Sent, sent_to
 
 UPSTREAM_KEY = "sk-or-canary-upstream"
 PATIENCE_S = 30.0  # how long a test waits for what must come; nothing is asserted about it
+ORACLE_S = 2.0  # how long what is said at the end may take to become true
 
 
-async def eventually(test: Callable[[], Awaitable[bool]]) -> None:
+async def eventually(test: Callable[[], Awaitable[bool]], patience_s: float = PATIENCE_S) -> None:
     """Wait for something that nobody announces."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(patience_s):
         while True:
             if await test():
                 return
@@ -133,30 +135,65 @@ def settings_for(base_url: str, ollama: str, path: Path, /, **sections: Any) -> 
 
 
 @pytest.fixture
-async def upstream() -> AsyncIterator[DemoUpstream]:
+async def upstream() -> AsyncIterator[Upstream]:
     async with running_upstream() as demo:
         yield demo
 
 
 @asynccontextmanager
 async def started(
-    demo: DemoUpstream,
+    demo: Upstream,
     path: Path,
     /,
     seed: RoutingConfig | None = None,
     url: str | None = None,
+    sent: Callable[[], list[Sent]] | None = None,
     **sections: Any,
 ) -> AsyncIterator[Router]:
+    """Start a router; at the end its books must be what upstream saw, and nothing may be left.
+
+    `sent` returns the calls that arrived at `url`, if that is another upstream than the demo.
+    """
+    sent = sent or (lambda: sent_to(demo.everything) if url is None else [])
     settings = settings_for(url or demo.url, demo.ollama_url, path, **sections)
+    before = resources.held_here()
     async with (
         running(settings, seed or default_config()) as (runner, address),
         aiohttp.ClientSession() as http,
     ):
         yield Router(address, runner, http, settings)
+        await _assert_sound_books(runner.app, sent)
+    await _assert_nothing_left(before)
+
+
+async def _assert_sound_books(app: web.Application, sent: Callable[[], list[Sent]]) -> None:
+    found: list[str] = []
+
+    async def are_sound() -> bool:
+        """What upstream bills, it may find out a moment after the client has its answer."""
+        await app[keys.INGESTOR].flush()
+        found[:] = database.faults(app[keys.SETTINGS].ledger.path, sent())
+        return not found
+
+    with suppress(TimeoutError):
+        await eventually(are_sound, ORACLE_S)
+    assert not found
+
+
+async def _assert_nothing_left(before: resources.Held) -> None:
+    left: list[str] = []
+
+    async def is_nothing_left() -> bool:
+        left[:] = resources.held_here().more_than(before)
+        return not left
+
+    with suppress(TimeoutError):
+        await eventually(is_nothing_left, ORACLE_S)
+    assert not left
 
 
 @pytest.fixture
-def start(upstream: DemoUpstream, tmp_path: Path) -> Start:
+def start(upstream: Upstream, tmp_path: Path) -> Start:
     """Start a router on the upstream: `async with start(deadlines={...}) as router`."""
     return partial(started, upstream, tmp_path)
 
@@ -181,7 +218,7 @@ in_shared = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
-def eager_reconciler(upstream: DemoUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+def eager_reconciler(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have missing costs asked for at once, and known at once."""
     monkeypatch.setattr(reconcile, "_POLL_S", 0.01)
     upstream.generations.polls = 0

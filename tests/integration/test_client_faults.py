@@ -160,6 +160,8 @@ async def test_headers_of_clients_are_not_carried_on(
         caller.writer.write(raw)
         assert (await caller.reply()).status == 200
     sent = {name.lower() for name in upstream.calls()[0].headers}
+    [row] = await router.rows()
+    assert row["session"] is None  # what is no text cannot be booked, and the rest must be
     assert "x-openrouter-cache" in sent
     assert not sent & {"x-session-id", "openai-organization", "x-evil"}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes.chaos import REQUEST, Chaos, Step, running_chaos
 from tests.integration.conftest import Router, Start
+from tests.oracles.books import sent_to_chaos
 
 DONE = b"data: [DONE]\n\n"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -65,7 +66,7 @@ async def router_on(
     """Start a router whose calls' connections play these scripts."""
     async with (
         running_chaos([REQUEST, _NO_LIST], *scripts) as chaos,
-        start(url=chaos.url, **sections) as router,
+        start(url=chaos.url, sent=lambda: sent_to_chaos(chaos), **sections) as router,
     ):
         await chaos.until_connected()
         await chaos.connections[0].over.wait()

@@ -1,0 +1,157 @@
+"""The oracles can fail: otherwise no test that uses them means anything."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from tests.fakes.chaos import REQUEST, running_chaos
+from tests.oracles import resources
+from tests.oracles.books import Sent, differences, faults_of_rows, sent_to_chaos
+from tests.oracles.database import faults_of_transitions
+from tests.oracles.loop import longest_callback
+from tests.oracles.secrets import leaks
+from tests.oracles.transcript import came_from
+
+ATTEMPT: dict[str, Any] = {
+    "id": "r1.1",
+    "request_id": "r1",
+    "kind": "chat",
+    "model": "a/one",
+    "generation_id": "gen-1",
+    "outcome": "completed",
+    "http_status": 200,
+    "error_class": None,
+    "cost_nanousd": 7,
+}
+REQUEST_ROW: dict[str, Any] = {
+    "id": "r1",
+    "outcome": "completed",
+    "finished_at": "2026-01-01T00:00:00.000Z",
+    "served_model": "a/one",
+    "attempts": 1,
+    "cost_nanousd": 7,
+    "cost_source": "provider",
+}
+CALL = Sent("a/one", "gen-1", 7)
+UNSEEN = {"generation_id": None, "http_status": None, "cost_nanousd": None}
+
+
+@pytest.mark.parametrize(
+    ("sent", "attempts"),
+    [
+        ([CALL], [ATTEMPT]),
+        ([CALL, CALL], [ATTEMPT, {**ATTEMPT, "id": "r1.2"}]),
+        ([CALL], [{**ATTEMPT, "generation_id": None}]),
+        ([Sent("a/one")], [ATTEMPT]),
+        ([CALL], [{**ATTEMPT, "cost_nanousd": None}]),
+        ([], [{**ATTEMPT, **UNSEEN, "error_class": "transport"}]),
+        ([], [{**ATTEMPT, **UNSEEN, "error_class": "client_gone"}]),
+    ],
+    ids=["one", "two alike", "unnamed", "raw bytes", "cost unknown", "never sent", "cancelled"],
+)
+def test_books_that_agree_have_no_differences(sent: list[Sent], attempts: list[Any]) -> None:
+    assert differences(sent, attempts) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "attempts"),
+    [
+        ([CALL], []),
+        ([CALL, CALL], [ATTEMPT]),
+        ([], [ATTEMPT]),
+        ([CALL], [ATTEMPT, {**ATTEMPT, "id": "r1.2"}]),
+        ([CALL], [{**ATTEMPT, "model": "b/two"}]),
+        ([CALL], [{**ATTEMPT, "generation_id": "gen-2"}]),
+        ([CALL], [{**ATTEMPT, "cost_nanousd": 8}]),
+        ([CALL], [{**ATTEMPT, **UNSEEN, "error_class": "transport"}]),
+    ],
+    ids=[
+        "lost",
+        "one lost",
+        "made up",
+        "twice",
+        "model",
+        "generation",
+        "cost",
+        "sent all the same",
+    ],
+)
+def test_books_that_differ_are_found_out(sent: list[Sent], attempts: list[Any]) -> None:
+    assert differences(sent, attempts)
+
+
+@pytest.mark.parametrize(
+    ("request_", "attempt"),
+    [
+        ({"attempts": 2}, {}),
+        ({"cost_nanousd": 8}, {}),
+        ({"cost_nanousd": 7}, {"cost_nanousd": None}),
+        ({"cost_source": "unknown"}, {}),
+        ({"finished_at": None}, {}),
+        ({"served_model": None}, {}),
+        ({}, {"outcome": None}),
+        ({}, {"request_id": "r2"}),
+    ],
+    ids=["count", "sum", "unknown", "source", "end", "server", "open call", "orphan"],
+)
+def test_rows_that_contradict_themselves_are_found_out(
+    request_: dict[str, Any], attempt: dict[str, Any]
+) -> None:
+    assert faults_of_rows([REQUEST_ROW], [ATTEMPT]) == []
+    assert faults_of_rows([REQUEST_ROW | request_], [ATTEMPT | attempt])
+
+
+def test_a_breakers_history_is_a_chain() -> None:
+    opened = {"subject": "a/one", "from_state": "closed", "to_state": "open"}
+    probed = {"subject": "a/one", "from_state": "open", "to_state": "half_open"}
+    assert faults_of_transitions([opened, probed]) == []
+    assert faults_of_transitions([opened, opened])
+    assert faults_of_transitions([probed])
+
+
+@pytest.mark.parametrize(
+    ("body", "is_true"),
+    [
+        (b"data: 1\n\ndata: [DONE]\n\n", True),
+        (b"data: 1\n\n", True),
+        (b": keep-alive\n\ndata: 1\n\n", True),
+        (b'data: 1\n\ndata: {"error":{"type":"x"}}\n\n', True),
+        (b'data: 1\n\ndata: {"error":{"type":"x"}}\n\ndata: 2\n\n', False),
+        (b"data: 2\n\n", False),
+        (b'data: 1\n\ndata: {"choices":[]}\n\n', False),
+    ],
+)
+def test_a_transcript_is_upstreams_up_to_the_failure(body: bytes, is_true: bool) -> None:
+    assert came_from(body, b"data: 1\n\ndata: [DONE]\n\n") is is_true
+
+
+def test_a_secret_is_found_and_not_repeated() -> None:
+    places = {"log": b"key=sk-canary-0123456789", "answers": b""}
+    [leak] = leaks(["sk-canary-0123456789", "other"], places)
+    assert "0123456789" not in leak
+
+
+async def test_what_is_held_is_seen() -> None:
+    before = resources.held_here()
+    async with running_chaos([REQUEST, b"x"]) as chaos:
+        assert resources.held_here().more_than(before)
+        reader, writer = await asyncio.open_connection(*chaos.url[7:].split(":"))
+        writer.write(b'POST /chat/completions HTTP/1.1\r\nContent-Length: 13\r\n\r\n{"model":"m"}')
+        assert await reader.read() == b"x"
+        assert sent_to_chaos(chaos) == [Sent("m")]
+        writer.close()
+
+
+async def test_a_callback_that_works_for_long_is_seen() -> None:
+    with longest_callback() as longest:
+        await asyncio.sleep(0)
+        begun = time.thread_time()
+        while time.thread_time() - begun < 0.06:
+            pass
+        await asyncio.sleep(0)
+        assert longest.ms > 50
+        longest.forget()
+        await asyncio.sleep(0.001)
+        assert longest.ms < 50
