@@ -19,6 +19,7 @@ _CATEGORIES = {"categories", "custom_categories", "category", "routes"}
 _MAPPINGS = {"model_mapping", "model_mappings", "mapping", "mappings", "chains"}
 _ALIASES = {"aliases", "model_aliases", "short_names", "models", "model_ids"}
 _MODELS = ("models", "model", "chain", "primary", "fallbacks", "fallback")
+_MODEL_KEYS = ("id", "model", "name")
 _MODE = {"mode", "routing_mode", "default_mode"}
 
 
@@ -29,6 +30,13 @@ class Import:
     config: RoutingConfig
     taken: list[str] = field(default_factory=list)
     not_understood: list[str] = field(default_factory=list)
+    _given: dict[tuple[str, str], object] = field(default_factory=dict)
+
+    def give(self, path: str, category: str, key: str, value: object) -> None:
+        """Note what a category gets; a file that says it twice, and differently, is told so."""
+        before = self._given.setdefault((category, key), value)
+        if before != value:
+            self.not_understood.append(f"{path}: {key} once more; the last one counts")
 
 
 def take(config: RoutingConfig, data: object) -> Import:
@@ -70,6 +78,7 @@ def _take_aliases(result: Import, path: str, value: object) -> None:
             continue
         document = to_dict(result.config)
         document["aliases"][name] = _model(entry)
+        _report_rest(result, place, entry)
         _try(result, place, f"short name {safe(name)}", document)
 
 
@@ -110,6 +119,8 @@ def _take_category(result: Import, path: str, name: str, entry: object) -> None:
     if not given:
         result.not_understood.append(f"{path}: nothing to take")
         return
+    for key, value in given.items():
+        result.give(path, slug, key, value)
     document = to_dict(result.config)
     document["categories"][slug] = document["categories"].get(slug, {}) | given
     _try(result, path, f"category {safe(slug)} ({', '.join(given)})", document)
@@ -120,11 +131,19 @@ def _take_models(result: Import, path: str, value: object) -> list[str]:
     for index, entry in enumerate(value if isinstance(value, list) else [value]):
         place = f"{path}[{index}]" if isinstance(value, list) else path
         model = _model(entry)
+        _report_rest(result, place, entry)
         if model in result.config.aliases or is_model_id(model):
             models.append(model)
         else:
             result.not_understood.append(f"{place}: neither a known short name nor vendor/model")
     return models
+
+
+def _report_rest(result: Import, path: str, entry: object) -> None:
+    """Say what of a model's entry is left behind, such as a priority: the chain's order counts."""
+    if isinstance(entry, dict):
+        rest = [key for key in entry if key not in _MODEL_KEYS]
+        result.not_understood.extend(f"{path}.{safe(key)}: unknown" for key in rest)
 
 
 def _by_id(config: RoutingConfig, models: list[str]) -> dict[str, str]:
@@ -146,7 +165,7 @@ def _try(result: Import, path: str, what: str, document: dict[str, Any]) -> None
 def _model(entry: object) -> str:
     """Return the name or id an entry gives, or nothing; `openrouter/vendor/model` is LiteLLM's."""
     if isinstance(entry, dict):
-        entry = next((entry[key] for key in ("id", "model", "name") if key in entry), None)
+        entry = next((entry[key] for key in _MODEL_KEYS if key in entry), None)
     if not isinstance(entry, str):
         return ""
     model = entry.strip()

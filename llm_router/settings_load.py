@@ -30,6 +30,7 @@ from llm_router.settings_values import checked, is_loopback, is_secret
 class Loaded:
     """`seed` fills an empty database; `sources` says where each setting that was given stands.
 
+    `seed_file` is the file that adds to the built-in aliases and categories, if one does.
     `warnings` are sentences for the log: nothing in them stops a start.
     """
 
@@ -37,6 +38,7 @@ class Loaded:
     seed: RoutingConfig
     sources: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    seed_file: Path | None = None
 
 
 def load_settings(
@@ -71,18 +73,18 @@ def load(
         *((path, read_env_file(path)) for path in dotenv),
         (None, read_environment(environ)),
     ]
-    given: Mapping[str, Given] = {}
-    for _, layer in layers:
-        given = overlaid(given, layer.values)
-        for key, value in layer.values.items():
-            checked(key, value)  # also what another layer overrides: it may not do so tomorrow
+    given = _in_force(layer for _, layer in layers)
     with_secrets = [path for path, layer in layers if path and _has_secrets(layer)]
     doubts = [doubt for _, layer in layers for doubt in layer.doubts]
+    seed_file, raw = next(
+        ((p, layer.document) for p, layer in layers if layer.document), (None, {})
+    )
     return Loaded(
         _build(given),
-        _seed(layers[0][0], layers[0][1].document),
+        _seed(seed_file, raw),
         {key: given[key].where for key in KEYS if key in given},
         (*doubts, *readable_by_others(with_secrets)),
+        seed_file,
     )
 
 
@@ -148,6 +150,16 @@ def _existing(named: Path | None, usual: Path) -> list[Path]:
     if named is not None:
         return [named]
     return [usual] if usual.exists() else []
+
+
+def _in_force(layers: Iterable[Source]) -> Mapping[str, Given]:
+    """Return what counts of every setting, after a look at what it overrides."""
+    given: Mapping[str, Given] = {}
+    for layer in layers:
+        given = overlaid(given, layer.values)
+        for key, value in layer.values.items():
+            checked(key, value)  # it would stop the start on the day when the other one goes
+    return given
 
 
 def _has_secrets(layer: Source) -> bool:

@@ -82,6 +82,16 @@ def test_short_names_are_known_to_chains_that_stand_before_them() -> None:
             {"code": ["glm-5", "sk-secret"]},
             "code[1]: neither a known short name nor vendor/model",
         ),
+        ({"code": [{"id": "glm-5", "priority": "sk-secret"}]}, "code[0].priority: unknown"),
+        ({"aliases": {"x": {"id": "a/b", "weight": 3}}}, "aliases.x.weight: unknown"),
+        (
+            {"categories": {"code": ["glm-5"]}, "mapping": {"code": ["a/b"]}},
+            "mapping.code: models once more; the last one counts",
+        ),
+        (
+            {"categories": {"Epic Poems": ["a/b"], "epic-poems": ["c/d"]}},
+            "categories.epic-poems: models once more; the last one counts",
+        ),
         ({"code": 5}, "code: neither a known short name nor vendor/model"),
         ({"categories": {"poetry": {"keywords": ["x"]}}}, "categories.poetry: is missing"),
         ({"categories": {"direct": ["a/b"]}}, "categories.direct: the name direct is reserved"),

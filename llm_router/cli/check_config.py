@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_router.cli import load, print_table, settings_options, write_json
+from llm_router.cli.seed import ignored
 from llm_router.errors import SettingsError
 from llm_router.settings import Settings
 from llm_router.settings_load import Loaded, check_start, require_api_key
@@ -27,13 +28,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     loaded = load(args)
     values = shown(loaded.settings)
-    problems = problems_of(loaded)
+    problems, unheard = problems_of(loaded), ignored(loaded)
     if args.json:
         facts = {
             key: {"value": value, "source": loaded.sources.get(key, "default")}
             for key, value in values.items()
         }
-        write_json({"settings": facts, "warnings": loaded.warnings, "problems": problems})
+        write_json(
+            {"settings": facts, "warnings": [*loaded.warnings, *unheard], "problems": problems}
+        )
         return 1 if problems else 0
     table = Table("setting", "value", "from", box=SIMPLE)
     for key, value in values.items():
@@ -45,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
             style=None if key in loaded.sources else "dim",
         )
     print_table(table)
+    for warning in unheard:
+        sys.stderr.write(f"llm-router: warning: {warning}\n")
     for problem in problems:
         sys.stderr.write(f"llm-router: {problem}\n")
     return 1 if problems else 0

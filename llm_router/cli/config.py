@@ -40,7 +40,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--json", action="store_true", help="print JSON")
         settings_options(action)
         if name == "apply":
-            action.add_argument("file", help="what `config export` printed, edited; - for stdin")
+            action.add_argument(
+                "file",
+                nargs="?",
+                help="what `config export` printed, edited; - for stdin; by default the aliases "
+                "and categories of config.toml, over the built-in ones",
+            )
         elif name == "rollback":
             action.add_argument(
                 "version", type=whole(1, _MOST), help="its number in `config history`"
@@ -109,8 +114,9 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _apply(args: argparse.Namespace) -> int:
-    config = _read(args.file)
-    before, after = change(load(args), "apply", lambda _: config)
+    loaded = load(args)
+    config = _read(args.file) if args.file else _of_settings(loaded)
+    before, after = change(loaded, "apply", lambda _: config)
     if args.json:
         write_json({"version": after.version, **to_dict(after)})
     else:
@@ -159,6 +165,12 @@ async def _roll_back(loaded: Loaded, version: int) -> RoutingConfig:
     async with open_database(loaded.settings.ledger.path) as database:
         store = ConfigStore(database, ConfigHolder(loaded.seed))
         return await store.rollback(version, "cli")
+
+
+def _of_settings(loaded: Loaded) -> RoutingConfig:
+    if loaded.seed_file is None:
+        raise SettingsError("config.toml has no aliases or categories; name a FILE to apply.")
+    return loaded.seed
 
 
 def _read(file: str) -> RoutingConfig:

@@ -21,6 +21,7 @@ from aiohttp import http_parser
 from llm_router import __version__
 from llm_router.cli import load, reach, settings_options, write_json
 from llm_router.cli.check_config import problems_of, shown
+from llm_router.cli.seed import ignored
 from llm_router.errors import RouterError
 from llm_router.ledger import segments
 from llm_router.settings import LedgerSettings
@@ -144,7 +145,7 @@ def _facts(loaded: Loaded, problems: list[str], *, is_online: bool) -> dict[str,
     values = shown(settings)
     facts: dict[str, Any] = {
         "settings": {key: f"{values[key]} ({source})" for key, source in loaded.sources.items()},
-        "warnings": list(loaded.warnings),
+        "warnings": [*loaded.warnings, *ignored(loaded)],
     }
     problems += problems_of(loaded)
     try:

@@ -8,12 +8,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from llm_router.cli import load, settings_options, write_json
 from llm_router.cli.config import change, in_force, print_changes
 from llm_router.errors import SettingsError
 from llm_router.importer import Import, take
 from llm_router.routing.document import changes, to_dict
+from llm_router.routing.names import safe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,9 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     loaded = load(args)
-    data = _read(args.file)
+    data, repeated = _read(args.file)
     before = in_force(loaded)
     result = take(before, data)
+    result.not_understood += [
+        f"{key}: twice in one object; the last one counts" for key in repeated
+    ]
     after = result.config
     if result.taken and not args.dry_run:
         # Once more, on what is in force by then.
@@ -54,11 +59,21 @@ def _print(result: Import) -> None:
             sys.stdout.write(f"{title}: {line}\n")
 
 
-def _read(path: Path) -> object:
+def _read(path: Path) -> tuple[object, list[str]]:
+    """Return what the file holds, and which keys stand twice in one of its objects."""
+    repeated: list[str] = []
+
+    def kept(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            names = [name for name, _ in pairs]
+            repeated.extend(safe(name) for name in members if names.count(name) > 1)
+        return members
+
     try:
-        data: object = json.loads(path.read_text(encoding="utf-8-sig"))
+        data: object = json.loads(path.read_text("utf-8-sig"), object_pairs_hook=kept)
     except OSError as exc:
         raise SettingsError(f"{path} cannot be read: {exc.strerror or exc}.") from exc
     except (ValueError, RecursionError) as exc:
         raise SettingsError(f"{path} is not valid JSON: {exc}.") from exc
-    return data
+    return data, repeated

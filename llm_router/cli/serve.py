@@ -5,13 +5,17 @@ SIGTERM or Ctrl-C finishes what is in flight; a second one ends it at once.
 """
 
 import argparse
+import logging
 import sys
 
 from llm_router import serving
 from llm_router.cli import load, settings_options
 from llm_router.cli.demo_ledger import set_aside
+from llm_router.cli.seed import ignored
 from llm_router.logs import set_up_logging
 from llm_router.settings_load import check_start, require_api_key
+
+log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +30,8 @@ def run(args: argparse.Namespace) -> int:
     if aside := set_aside(path):
         sys.stdout.write(f"{path} was a demo's; it is {aside} now, and real books begin empty\n")
     set_up_logging(loaded.settings.log)
+    for warning in ignored(loaded):
+        log.warning(warning)
     serving.run(serving.serve(loaded.settings, loaded.seed, _ready))
     return 0
 

@@ -25,6 +25,7 @@ from llm_router.tasks import spawn
 
 Edit = Callable[[RoutingConfig], RoutingConfig]
 
+_REMEMBERED = 500
 _NEWEST = "SELECT version, document FROM config_versions ORDER BY version DESC LIMIT 1"
 
 
@@ -152,6 +153,17 @@ async def current(database: Reading) -> RoutingConfig | None:
     """Return the newest version, or None where there is none yet."""
     rows = await database.read(_NEWEST)
     return _parsed(rows[0]) if rows else None
+
+
+async def was_in_force(database: Reading, config: RoutingConfig) -> bool:
+    """Return whether some version, of those that are remembered best, said the same."""
+    rows = await database.read(
+        "SELECT version, document FROM config_versions ORDER BY version = 1 DESC, version DESC "
+        "LIMIT ?",
+        (_REMEMBERED,),
+    )
+    wanted = document.to_dict(config)
+    return any(document.to_dict(_parsed(row)) == wanted for row in rows)
 
 
 async def history(database: Reading, limit: int = 50) -> list[Version]:

@@ -29,6 +29,15 @@ def test_what_is_understood_is_taken_and_the_rest_is_named(run: Run, saved: str)
     assert from_toml(run("config", "export")[1]).categories["code"].models == ("glm-5",)
 
 
+def test_a_category_that_stands_there_twice_is_named(run: Run, folder: Path) -> None:
+    twice = '{"categories": {"code": ["glm-5"], "code": ["gpt-4o-mini"]}}'
+    (folder / "x.json").write_text(twice)
+    status, out, _ = run("import", "x.json")
+    assert status == 0
+    assert "not understood: code: twice in one object; the last one counts\n" in out
+    assert "categories.code.models: glm-5, aurora-alpha, gpt-4o-mini -> gpt-4o-mini\n" in out
+
+
 def test_a_dry_run_changes_nothing(run: Run, saved: str, folder: Path) -> None:
     status, out, _ = run("import", saved, "--dry-run")
     assert status == 0
