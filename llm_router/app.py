@@ -159,6 +159,7 @@ async def _classifier(app: web.Application) -> AsyncIterator[None]:
             session,
             app[keys.UPSTREAM],
             app[keys.CATALOG],
+            app[keys.CONFIG],
             lambda model: app[keys.BREAKERS].peek(model) is not None,
         )
         app[keys.CLASSIFIER] = classifier

@@ -19,6 +19,7 @@ class Prompt(Struct, frozen=True, gc=False):
     context: str = ""  # the user turn before it, for short follow-ups
     has_history: bool = False  # the assistant has answered before
     chore: str = ""  # a client's own small task (a title, tags), in words; not the human's
+    is_step: bool = False  # the assistant is at work on it already: a tool step of the same turn
 
 
 class Decision(Struct, frozen=True, gc=False):
@@ -50,7 +51,9 @@ class CallBook(Protocol):
         generation_id: str | None,
         usage: Usage,
         cost: Cost,
-    ) -> None: ...
+        note: str | None = None,
+    ) -> None:
+        """Book its end, possibly after the request's own."""
 
 
 class StepFault(RouterError):

@@ -11,6 +11,7 @@ from llm_router.classify.ollama import OllamaStep
 from llm_router.clock import Clock
 from llm_router.errors import SettingsError
 from llm_router.routing.catalog import CatalogHolder
+from llm_router.routing.config import ConfigHolder
 from llm_router.settings import Settings
 from llm_router.upstream.client import UpstreamClient
 
@@ -21,6 +22,7 @@ def build_classifier(
     ollama_session: aiohttp.ClientSession,
     upstream: UpstreamClient,
     catalog: CatalogHolder,
+    config: ConfigHolder,
     is_shut: Callable[[str], bool],
 ) -> HybridClassifier:
     """Return the classifier of `settings.classifier.mode`; call `start()` before, `close()` after.
@@ -38,5 +40,6 @@ def build_classifier(
     if mode in ("ollama", "hybrid"):
         steps.append(OllamaStep(ollama_session, settings.ollama.base_url, settings.ollama.model))
     if mode in ("api", "hybrid"):
-        steps.append(ApiStep(upstream, catalog, settings.classifier.api_model, clock, is_shut))
+        model = settings.classifier.api_model
+        steps.append(ApiStep(upstream, catalog, config, model, clock, is_shut))
     return HybridClassifier(settings.classifier, steps, clock, asks_first=mode != "hybrid")

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import Any
 
 from msgspec.structs import replace
 
 from llm_router.classify.base import CallBook, Decision, Prompt, Step, StepFault
+from llm_router.classify.cache import DecisionCache, key_of
 from llm_router.classify.guard import Guard
 from llm_router.classify.keywords import Keywords, labels_of
 from llm_router.clock import Clock
@@ -26,16 +26,13 @@ CERTAIN_OF_SOME = 0.95
 # What one step may use of the remaining time while another one could still follow.
 _SHARE = 0.6
 _LEAST_S = 0.02
-_KEPT = 4096
-_GUESS_KEPT_S = 30.0
 
 
 class HybridClassifier:
     """Every mode: keywords, then the remote steps that the mode has, within one budget.
 
     In modes `ollama` and `api` (`asks_first`) the step is asked even when the keywords are certain.
-    Decisions are remembered by text, so the tool steps of a conversation keep that of their user
-    turn; a guess that was made because steps failed, for half a minute only.
+    What was decided is remembered; `cache` is one of its own unless given.
     """
 
     def __init__(
@@ -45,14 +42,14 @@ class HybridClassifier:
         clock: Clock,
         *,
         asks_first: bool = False,
+        cache: DecisionCache | None = None,
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()  # (step, why it could not decide)
         self._settings = settings
         self._steps = tuple((step, Guard(clock)) for step in steps)
-        self._clock = clock
         self._asks_first = asks_first
         self._keywords = Keywords()
-        self._kept: OrderedDict[bytes, tuple[Decision, float | None]] = OrderedDict()
+        self._cache = DecisionCache(clock) if cache is None else cache
 
     async def start(self) -> None:
         for step, _ in self._steps:
@@ -73,18 +70,17 @@ class HybridClassifier:
     async def decide(self, prompt: Prompt, config: RoutingConfig, book: CallBook) -> Decision:
         if prompt.has_tools and self._settings.tools == "category" and "tools" in config.categories:
             return Decision("tools", "tools", 1.0, "the request carries tools")
-        key = _key(prompt, config)
-        if (known := self._known(key)) is not None:
+        key = key_of(prompt, config)
+        if (known := self._cache.find(key, is_step=prompt.is_step)) is not None:
             return known
         guess = self._keywords.judge(prompt, config)
         if not self._steps or self._is_enough(guess, prompt, config):
-            return self._keep(key, guess)
+            return self._cache.keep(key, guess)
         skipped: list[str] = []
         decision = await self._ask(prompt, config, book, skipped)
         if decision is not None:
-            return self._keep(key, replace(decision, skipped=tuple(skipped)))
-        until = self._clock.monotonic() + _GUESS_KEPT_S
-        return self._keep(key, replace(guess, skipped=tuple(skipped)), until)
+            return self._cache.keep(key, replace(decision, skipped=tuple(skipped)))
+        return self._cache.keep(key, replace(guess, skipped=tuple(skipped)), is_guess=True)
 
     def _is_enough(self, guess: Decision, prompt: Prompt, config: RoutingConfig) -> bool:
         """Whether no step needs to be asked, or none could know better."""
@@ -111,23 +107,6 @@ class HybridClassifier:
                 skipped.append(f"{step.name}: {fault}")
                 self.counters[step.name, str(fault)] += 1
         return None
-
-    def _known(self, key: bytes) -> Decision | None:
-        found = self._kept.get(key)
-        if found is None:
-            return None
-        decision, until = found
-        if until is not None and self._clock.monotonic() >= until:
-            del self._kept[key]
-            return None
-        self._kept.move_to_end(key)
-        return decision
-
-    def _keep(self, key: bytes, decision: Decision, until: float | None = None) -> Decision:
-        self._kept[key] = decision, until
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
-        return decision
 
 
 async def _guarded(
@@ -164,9 +143,3 @@ async def _guarded(
 def _state(step: Step, guard: Guard) -> str:
     status = step.status()
     return "resting" if status == "ok" and guard.is_resting else status
-
-
-def _key(prompt: Prompt, config: RoutingConfig) -> bytes:
-    """Name a decision without keeping the prompt's text in memory."""
-    parts = f"{config.version}\0{prompt.chore}\0{prompt.context}\0{prompt.text}"
-    return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()

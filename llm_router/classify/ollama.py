@@ -20,6 +20,7 @@ from yarl import URL
 from llm_router.classify.base import By, CallBook, Decision, Prompt, StepFault
 from llm_router.classify.keywords import labels_of
 from llm_router.classify.labels import messages_for, read_label, schema_for
+from llm_router.classify.logprobs import ALTERNATIVES, confidence_in
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn
@@ -81,15 +82,14 @@ class OllamaStep:
         self._in_flight += 1
         try:
             async with asyncio.timeout(limit_s):
-                label = await self._ask(prompt, config)
+                return await self._ask(prompt, config)
         except TimeoutError:
             self._doubt.set()
             raise StepFault("timeout") from None
         finally:
             self._in_flight -= 1
-        return Decision(label, "ollama", rule=f"{self._model} says so")
 
-    async def _ask(self, prompt: Prompt, config: RoutingConfig) -> str:
+    async def _ask(self, prompt: Prompt, config: RoutingConfig) -> Decision:
         labels = labels_of(config)
         status, answer = await self._post(
             {
@@ -100,6 +100,8 @@ class OllamaStep:
                 "messages": messages_for(prompt, config, labels),
                 "format": schema_for(labels),
                 "options": _OPTIONS,
+                "logprobs": True,  # an older Ollama does not know it and answers without
+                "top_logprobs": ALTERNATIVES,
             }
         )
         if status != 200:
@@ -111,7 +113,8 @@ class OllamaStep:
         label = read_label(message.get("content"), labels)
         if label is None:
             raise StepFault("wrong label")
-        return label
+        confidence, others = confidence_in(answer.get("logprobs"), label, labels) or (None, ())
+        return Decision(label, "ollama", confidence, f"{self._model} says so", others)
 
     async def _keep_warm(self) -> None:
         wait_s = self._retry_s

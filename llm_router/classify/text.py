@@ -56,11 +56,15 @@ def peel(messages: bytes, *, has_tools: bool = False) -> Prompt:
     Raises InvalidRequest when a message that is read has a key twice.
     """
     text: str | None = None
-    has_history = False
+    has_history = is_step = False
     for place, raw in enumerate(islice(latest_first(messages), _MAX_WALK)):
         # Quotes inside a string are escaped, so text that merely says "user" is not found.
+        if _ASSISTANT in raw:
+            if text is None:
+                is_step = True
+            else:
+                has_history = True
         if _USER not in raw:
-            has_history = has_history or (text is not None and _ASSISTANT in raw)
             continue
         try:
             said = _said(raw)
@@ -69,9 +73,9 @@ def peel(messages: bytes, *, has_tools: bool = False) -> Prompt:
             raise InvalidRequest(f"{where} is ambiguous: {exc}.", param=where) from None
         if said is not None:
             if text is not None:
-                return _prompt(text, said[:CONTEXT_CHARS], has_history, has_tools)
+                return _prompt(text, said[:CONTEXT_CHARS], has_history, has_tools, is_step)
             text = said
-    return _prompt(text or "", "", has_history, has_tools)
+    return _prompt(text or "", "", has_history, has_tools, is_step)
 
 
 def clip(text: str) -> str:
@@ -81,7 +85,7 @@ def clip(text: str) -> str:
     return f"{text[:HEAD_CHARS]}\n…\n{text[-TAIL_CHARS:]}"
 
 
-def _prompt(text: str, context: str, has_history: bool, has_tools: bool) -> Prompt:
+def _prompt(text: str, context: str, has_history: bool, has_tools: bool, is_step: bool) -> Prompt:
     chore = ""
     if text.startswith(_TASK):
         asked = text[len(_TASK) : len(_TASK) + 200].lstrip()
@@ -91,7 +95,7 @@ def _prompt(text: str, context: str, has_history: bool, has_tools: bool) -> Prom
             text = query[1].strip()
     elif text.startswith(_TITLE) or context.startswith(_TITLE):
         chore = "an agent client's own task (title)"
-    return Prompt(text, has_tools, context, has_history, chore)
+    return Prompt(text, has_tools, context, has_history, chore, is_step)
 
 
 def _said(raw: bytes) -> str | None:

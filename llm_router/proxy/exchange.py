@@ -15,6 +15,7 @@ from llm_router.classify.base import Decision
 from llm_router.clock import Clock
 from llm_router.ledger.entry import (
     NO_USAGE,
+    UNKNOWN_COST,
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
@@ -76,7 +77,8 @@ class Exchange:
         self._pending: list[Entry] = []
         self._seq = 0
         self._costs: list[Cost] = []
-        self._upstream_ms = 0
+        self._unended = 0  # calls under way
+        self._upstream_ms = 0  # spent on chat calls
         self.is_begun = False
         self.is_finished = False
         self.is_cut = False  # the router itself ends this request: it is shutting down
@@ -113,6 +115,7 @@ class Exchange:
     def attempt(self, kind: Kind, model: str) -> Attempt:
         """Journal a call that is about to leave."""
         self._seq += 1
+        self._unended += 1
         attempt = Attempt(f"{self.id}.{self._seq}", kind, model, self._clock.monotonic())
         if kind == "chat":
             self.attempts += 1
@@ -144,14 +147,18 @@ class Exchange:
         error_class: str | None = None,
         note: str | None = None,
     ) -> None:
-        """Note how a call ended; a second ending of the same call is ignored."""
+        """Note how a call ended; a second ending of the same call is ignored.
+
+        A classifier's call may end after its decision was due, even after the request did.
+        """
         if attempt.is_over:
             return
         attempt.is_over = True
+        self._unended -= 1
         total_ms = _ms(self._clock.monotonic() - attempt.started)
-        self._upstream_ms += total_ms
         self._costs.append(cost)
         if attempt.kind == "chat":
+            self._upstream_ms += total_ms
             self.usage = facts.usage
         self._pending.append(
             AttemptFinished(
@@ -170,6 +177,8 @@ class Exchange:
                 note=note,
             )
         )
+        if attempt.kind == "classifier" and self.decision is not None:
+            self._flush()
 
     def finish(self, outcome: Outcome, http_status: int | None, error_class: str | None) -> None:
         """Journal how the request ended, before the bytes that end the answer are written."""
@@ -193,7 +202,7 @@ class Exchange:
                 else None,
                 attempts=self.attempts,
                 usage=self.usage,
-                cost=total_cost(self._costs),
+                cost=UNKNOWN_COST if self._unended else total_cost(self._costs),
                 time_to_first_chunk_ms=self.first_chunk_ms,
                 total_ms=total_ms,
                 overhead_ms=max(0, total_ms - others_ms),
@@ -241,6 +250,7 @@ class ClassifierBook:
         generation_id: str | None,
         usage: Usage,
         cost: Cost,
+        note: str | None = None,
     ) -> None:
         facts = Facts(usage, cost, served_model, provider, generation_id)
         self._exchange.attempt_over(
@@ -250,6 +260,7 @@ class ClassifierBook:
             facts,
             http_status=http_status,
             error_class=error_class,
+            note=note,
         )
 
 

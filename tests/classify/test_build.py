@@ -8,6 +8,7 @@ from llm_router.classify.build import build_classifier
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.errors import SettingsError
 from llm_router.routing.catalog import CatalogHolder
+from llm_router.routing.config import ConfigHolder
 from llm_router.settings import (
     ClassifierSettings,
     DeadlineSettings,
@@ -36,7 +37,13 @@ async def decided(
     async with session() as ollama, open_pool(DeadlineSettings(), demo.url) as opened:
         upstream = UpstreamClient(opened, settings.upstream)
         classifier = build_classifier(
-            settings, FakeClock(), ollama, upstream, CatalogHolder(), lambda _: False
+            settings,
+            FakeClock(),
+            ollama,
+            upstream,
+            CatalogHolder(),
+            ConfigHolder(config()),
+            lambda _: False,
         )
         await classifier.start()
         try:

@@ -209,13 +209,15 @@ async def test_a_guess_made_in_need_is_remembered_for_half_a_minute() -> None:
     assert (await classifier.decide(doubt(), config(), Book())).category == "code"
 
 
-async def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llm_router.classify.hybrid._KEPT", 2)
-    step = Scripted()
-    classifier = hybrid(step)
-    for number in (0, 1, 0, 2, 0, 1):  # 1 was used least when 2 came
-        await classifier.decide(doubt(number), config(), Book())
-    assert len(step.limits) == 4
+async def test_a_tool_step_keeps_the_guess_of_its_user_turn() -> None:
+    clock = FakeClock()
+    step = Scripted(answer=StepFault("timeout"))
+    classifier = hybrid(step, clock=clock)
+    first = await classifier.decide(doubt(), config(), Book())
+    step.answer = "code"
+    clock.now += 60
+    again = await classifier.decide(Prompt(doubt().text, is_step=True), config(), Book())
+    assert again == first
 
 
 async def test_half_a_surrogate_pair_can_be_remembered() -> None:

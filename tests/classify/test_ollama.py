@@ -76,6 +76,23 @@ async def test_the_call_is_constrained_short_and_repeatable() -> None:
     assert sent["keep_alive"] == -1
     assert sent["options"] == {"temperature": 0, "seed": 42, "num_predict": 24, "num_ctx": 4096}
     assert sent["format"]["properties"]["category"]["enum"] == ["code", "reasoning", "conversation"]
+    assert (sent["logprobs"], sent["top_logprobs"]) == (True, 5)
+
+
+async def test_log_probabilities_are_its_confidence() -> None:
+    said = [
+        {"token": '{"category":"', "logprob": 0},
+        {"token": "code", "logprob": -0.2231, "top_logprobs": [{"token": "re", "logprob": -1.609}]},
+        {"token": '"}', "logprob": 0},
+    ]
+    async with answering(says('{"category":"code"}', logprobs=said)) as step:
+        decision = await step.decide(PROMPT, config(), Book(), 5)
+    assert (decision.confidence, decision.runners_up) == (0.8, (("reasoning", 0.2),))
+
+
+async def test_an_older_ollama_has_no_confidence() -> None:
+    async with answering(says('{"category":"code"}')) as step:
+        assert (await step.decide(PROMPT, config(), Book(), 5)).confidence is None
 
 
 async def test_the_warm_up_uses_the_same_context_length() -> None:

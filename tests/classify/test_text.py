@@ -61,7 +61,15 @@ def test_an_image_alone_is_a_message_without_text() -> None:
 def test_tool_steps_keep_the_text_of_their_user_turn() -> None:
     steps = [assistant(None, tool_calls=[{"id": "c1"}]), tool(), assistant(None), tool()]
     prompt = peel(raw([user("Find the bug"), *steps]))
-    assert prompt == Prompt("Find the bug")
+    assert prompt == Prompt("Find the bug", is_step=True)
+
+
+def test_a_tool_step_is_told_from_a_new_turn() -> None:
+    turn = [user("first"), assistant(), user("Fix it")]
+    assert not peel(raw(turn)).is_step
+    assert peel(raw([*turn, assistant(None), tool()])).is_step
+    assert not peel(raw([*turn, user(INTERNAL)])).is_step
+    assert peel(raw([*turn, user(INTERNAL), assistant(None), tool(), user(INTERNAL)])).is_step
 
 
 def test_tool_results_in_the_users_role_are_skipped() -> None:
@@ -81,7 +89,7 @@ def test_openclaws_wrapping_is_taken_off(as_parts: bool) -> None:
         tool(),
         said(INTERNAL),
     ]
-    assert peel(raw(messages)) == Prompt("Rename the function")
+    assert peel(raw(messages)) == Prompt("Rename the function", is_step=True)
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,14 @@ def test_what_we_added_is_never_negative(bench: Bench) -> None:
     assert bench.journal.only(RequestFinished).overhead_ms == 0
 
 
+def test_asking_a_classifier_is_time_that_we_added(bench: Bench) -> None:
+    asked = bench.exchange.attempt("classifier", MINI)
+    bench.clock.pass_s(0.4)
+    bench.exchange.attempt_over(asked, "completed", PAID)
+    bench.exchange.finish("failed", 503, "no_candidate")
+    assert bench.journal.only(RequestFinished).overhead_ms == 400
+
+
 # The headers
 
 
@@ -371,3 +379,24 @@ def test_a_sum_is_never_more_trusted_than_a_part_that_cost_something(costs: list
 
 def test_facts_are_empty_by_default() -> None:
     assert Facts() == Facts(NO_USAGE, None, None, None, None)
+
+
+def test_a_classifier_call_may_end_after_its_request(bench: Bench) -> None:
+    """Its cost is known then, and so the request's, which storage sums up."""
+    late = bench.exchange.attempt("classifier", "a/b")
+    chat = bench.exchange.attempt("chat", GLM)
+    bench.exchange.attempt_over(chat, "completed", PAID)
+    bench.exchange.finish("completed", 200, None)
+    assert bench.journal.only(RequestFinished).cost == UNKNOWN_COST
+    bench.exchange.attempt_over(late, "completed", PAID, note="too late")
+    [entry] = bench.journal.frames[-1]
+    assert isinstance(entry, AttemptFinished)
+    assert (entry.id, entry.cost, entry.note) == (late.id, PAID, "too late")
+
+
+def test_a_late_classifier_call_is_journaled_at_once(bench: Bench) -> None:
+    """Not with the end of a stream that may run for half an hour."""
+    late = bench.exchange.attempt("classifier", "a/b")
+    bench.exchange.attempt("chat", GLM)
+    bench.exchange.attempt_over(late, "completed", PAID)
+    assert bench.kinds()[-1] == [AttemptFinished]
