@@ -69,7 +69,7 @@ def create_app(
     app[keys.CONFIG] = ConfigHolder(seed)
     app[keys.CATALOG] = CatalogHolder()
     app[keys.IN_FLIGHT] = InFlight()
-    app[keys.ACCESS] = Access(settings.server)
+    app[keys.ACCESS] = Access(settings.server, clock)
     app[keys.LIFECYCLE] = Lifecycle(clock.wall())
     app[keys.ANSWERS] = Answers(clock)
     app[keys.SCOPES] = {}

@@ -20,6 +20,7 @@ RouterError                       has a message for people
     ├── Conflict                  409 conflict
     ├── PayloadTooLarge           413 payload_too_large
     ├── UnsupportedMediaType      415 unsupported_media_type
+    ├── TooManyRequests           429 too_many_requests
     ├── Internal                  500 internal
     ├── UpstreamRefused           upstream's own status and words, for faults of the request
     ├── UpstreamFailed            502 upstream_failed
@@ -172,6 +173,11 @@ class PayloadTooLarge(HttpError):
 class UnsupportedMediaType(HttpError):
     status = 415
     type = "unsupported_media_type"
+
+
+class TooManyRequests(HttpError):
+    status = 429
+    type = "too_many_requests"
 
 
 class Internal(HttpError):

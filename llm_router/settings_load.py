@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from llm_router.errors import DocumentError, SettingsError
 from llm_router.routing import document
 from llm_router.routing.config import RoutingConfig
-from llm_router.settings import Settings
+from llm_router.settings import ADMIN_NAME, Settings
 from llm_router.settings_sources import (
     KEYS,
     SECTIONS,
@@ -181,6 +181,9 @@ def _check_keys(settings: Settings, given: Mapping[str, Given]) -> None:
     if len({*named.values()}) < len(settings.server.client_keys):
         where = given["server.client_keys"].where
         raise SettingsError(f"{where}: each client key and each name may stand there only once.")
+    if ADMIN_NAME in named:
+        where = given["server.client_keys"].where
+        raise SettingsError(f"{where}: no client key may be called {ADMIN_NAME}.")
     if admin is not None and admin.get_secret_value() in named.values():
         raise SettingsError(
             f"{given['server.admin_key'].where}: the admin key is also a client key; every client "

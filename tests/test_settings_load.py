@@ -225,6 +225,11 @@ def test_the_same_setting_under_two_names_with_two_values_stops_the_start(tmp_pa
             "[server] admin_key: the admin key is also a client key",
             id="admin key for clients",
         ),
+        pytest.param(
+            "[server]\nclient_keys = ['admin:a']",
+            "[server] client_keys: no client key may be called admin",
+            id="client called admin",
+        ),
         pytest.param("[server", "config.toml is not valid TOML", id="no TOML"),
         pytest.param(
             "[categories.poetry]\nmodels = ['glm5']",

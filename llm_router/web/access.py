@@ -3,25 +3,37 @@
 import hashlib
 import hmac
 import ipaddress
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from llm_router.errors import Forbidden, InvalidRequest, Unauthorized
-from llm_router.settings import ServerSettings
+from llm_router.clock import Clock
+from llm_router.errors import Forbidden, HttpError, InvalidRequest, TooManyRequests, Unauthorized
+from llm_router.settings import ADMIN_NAME, ServerSettings
+from llm_router.web.guesses import Guesses
 from llm_router.web.routes import Scope
 
-ADMIN_NAME = "admin"
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    name: str
+    is_admin: bool = False
 
 
 class Access:
     """Decides for every request; keys are kept as SHA-256 digests only."""
 
-    def __init__(self, server: ServerSettings) -> None:
-        self._admin = _digest(server.admin_key.get_secret_value()) if server.admin_key else None
-        self._clients = {n: _digest(k) for n, k in server.named_client_keys().items()}
+    def __init__(self, server: ServerSettings, clock: Clock) -> None:
+        self._owners = {_digest(key): _Owner(n) for n, key in server.named_client_keys().items()}
+        self._has_clients, self._has_admin = bool(self._owners), server.admin_key is not None
+        if server.admin_key is not None:
+            admin = _Owner(ADMIN_NAME, is_admin=True)
+            self._owners[_digest(server.admin_key.get_secret_value())] = admin
+        self._guesses = Guesses(clock)
         self._hosts = frozenset({server.host.lower(), *map(_bare, server.allowed_hosts)})
 
     def check(self, request: web.Request, scope: Scope) -> str | None:
@@ -34,50 +46,58 @@ class Access:
             self._check_origin(request)
             self._check_admin(request)
         elif scope is Scope.CLIENT:
-            if not self._clients:
+            if not self._has_clients:
                 self._check_origin(request)
                 return None
-            name = self._client_name(request)
-            if name is None:
+            owner = self._owner(request)
+            if owner is None:
                 raise Unauthorized(
                     "This router wants one of its client keys as `Authorization: Bearer <key>`."
                 )
-            return name
+            return owner.name
         return None
-
-    def _client_name(self, request: web.Request) -> str | None:
-        """Compare with every key, so that the time taken says nothing about any."""
-        presented = _presented(request)
-        if presented is None:
-            return None
-        found = None
-        for name, digest in self._clients.items():
-            if hmac.compare_digest(digest, presented):
-                found = name
-        if found is None and self._is_admin_key(presented):
-            return ADMIN_NAME
-        return found
 
     def is_admin(self, request: web.Request) -> bool:
         """True for the admin key, or, without one configured, for a direct loopback peer."""
-        if self._admin is None:
-            return _is_direct_loopback(request)
-        return self._is_admin_key(_presented(request))
-
-    def _is_admin_key(self, presented: bytes | None) -> bool:
-        if self._admin is None or presented is None:
+        try:
+            self._check_admin(request)
+        except HttpError:
             return False
-        return hmac.compare_digest(self._admin, presented)
+        return True
 
     def _check_admin(self, request: web.Request) -> None:
-        if self.is_admin(request):
+        if self._has_admin:
+            owner = self._owner(request)
+            if owner is not None and owner.is_admin:
+                return
+        elif _is_direct_loopback(request):
             return
-        if self._admin is None:
+        else:
             raise Forbidden(
                 "Without an admin key this route answers on loopback only, and never through a "
                 "proxy. Set ROUTER_ADMIN_KEY to use it from elsewhere."
             )
         raise Unauthorized("This route wants the admin key as `Authorization: Bearer <key>`.")
+
+    def _owner(self, request: web.Request) -> "_Owner | None":
+        """Return whose key was presented; TooManyRequests where too many have been wrong.
+
+        Every key is compared, so that the time taken says nothing about any.
+        """
+        presented = _presented(request)
+        if presented is None:
+            return None
+        found = None
+        for digest, owner in self._owners.items():
+            if hmac.compare_digest(digest, presented):
+                found = owner
+        peer = request.get_extra_info("peername")
+        wait_s = self._guesses.wait_s(str(peer[0]) if peer else "", found.name if found else None)
+        if wait_s:
+            raise TooManyRequests(
+                "Too many wrong keys came from this address.", retry_after_s=wait_s, is_final=True
+            )
+        return found
 
     def _check_host(self, request: web.Request) -> None:
         """A page that rebinds its name to our address still sends its own name as Host."""

@@ -77,7 +77,7 @@ class Bench:
         )
         self.catalog = CatalogHolder()
         self.app = web.Application()
-        self.app[ACCESS] = Access(server)
+        self.app[ACCESS] = Access(server, Clock())
         self.app[BREAKERS] = self.breakers
         self.app[CATALOG] = self.catalog
         self.app[CLASSIFIER] = cast(Any, self.classifier)

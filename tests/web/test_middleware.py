@@ -28,6 +28,7 @@ from llm_router.web.access import Access
 from llm_router.web.middleware import access, errors, plain_headers
 from llm_router.web.routes import Scope
 from llm_router.web.server import Runner, headers_arrived
+from tests.fakes.clock import Clock
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -38,7 +39,7 @@ async def asking(handler: Handler, scope: Scope | None = Scope.PUBLIC) -> AsyncI
     app = web.Application(
         middlewares=[headers_arrived, errors, access], client_max_size=1024 * 1024
     )
-    app[ACCESS] = Access(ServerSettings())
+    app[ACCESS] = Access(ServerSettings(), Clock())
     route = app.router.add_get("/", handler)
     app.router.add_post("/both", handler)
     app.router.add_get("/both", handler)
