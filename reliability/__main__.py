@@ -1,14 +1,24 @@
-"""Run one of the trials."""
+"""Run one of the trials and print what it found."""
 
 import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Protocol
 
 from reliability import __doc__ as about
-from reliability import kills
+from reliability import kills, powercut
 from reliability.report import Report
+
+
+class Trial(Protocol):
+    def __call__(self, folder: Path, *, count: int, seed: int) -> Awaitable[Report]:
+        """Do it `count` times with what chance `seed` gives, in an empty folder."""
+
+
+TRIALS: dict[str, tuple[Trial, int]] = {"kills": (kills.run, 1000), "powercut": (powercut.run, 200)}
 
 
 def main() -> int:
@@ -17,18 +27,20 @@ def main() -> int:
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("trial", choices=["kills"])
-    parser.add_argument("--count", type=int, default=1000, help="how often (default: 1000)")
+    parser.add_argument("trial", choices=TRIALS)
+    often = ", ".join(f"{name} {count}" for name, (_, count) in TRIALS.items())
+    parser.add_argument("--count", type=int, help=f"how often (default: {often})")
     parser.add_argument("--seed", type=int, default=1, help="what chance begins with (default: 1)")
     args = parser.parse_args()
+    trial, count = TRIALS[args.trial]
     with tempfile.TemporaryDirectory(prefix="reliability-") as folder:
-        report = asyncio.run(_run(args, Path(folder)))
+        report = asyncio.run(_run(trial, Path(folder), args.count or count, args.seed))
     sys.stdout.write(f"{report}\n")
     return 1 if report.problems else 0
 
 
-async def _run(args: argparse.Namespace, folder: Path) -> Report:
-    return await kills.run(folder, count=args.count, seed=args.seed)
+async def _run(trial: Trial, folder: Path, count: int, seed: int) -> Report:
+    return await trial(folder, count=count, seed=seed)
 
 
 if __name__ == "__main__":

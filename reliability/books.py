@@ -67,7 +67,10 @@ def read(database: Path) -> Books:
         )
 
 
-def audit(books: Books, calls: Iterable[Call], asked: Iterable[Asked]) -> Findings:
+def audit(
+    books: Books, calls: Iterable[Call], asked: Iterable[Asked], *, is_settled: bool = True
+) -> Findings:
+    """Compare. Only once `is_settled`, every cost must be known whose generation is."""
     missing: list[str] = []
     untrue = [] if books.integrity == "ok" else [f"integrity_check: {books.integrity}"]
     by_session: dict[str, list[Call]] = defaultdict(list)
@@ -78,7 +81,8 @@ def audit(books: Books, calls: Iterable[Call], asked: Iterable[Asked]) -> Findin
         if len(rows) != 1:
             missing.append(f"{session}: {len(made)} calls upstream, {len(rows)} requests")
             continue
-        for kind, text in _compare(rows[0], books.by_request[rows[0]["id"]], made):
+        attempts = books.by_request[rows[0]["id"]]
+        for kind, text in _compare(rows[0], attempts, made):
             (missing if kind == "missing" else untrue).append(f"{session}: {text}")
     for each in asked:
         rows = books.by_session.get(each.session, [])
@@ -87,6 +91,12 @@ def audit(books: Books, calls: Iterable[Call], asked: Iterable[Asked]) -> Findin
                 missing.append(f"{each.session}: answered {each.answer.status}, but no row")
             continue
         untrue += [f"{each.session}: {text}" for text in _contradictions(each, rows[0])]
+    if is_settled:
+        untrue += [
+            f"{row['id']}: the cost is not known, although the generation is"
+            for row in books.attempts
+            if row["cost_nanousd"] is None and row["generation_id"] is not None
+        ]
     for row in books.requests:
         attempts = books.by_request.get(row["id"], [])
         untrue += [f"{row['session']}: {text}" for text in _own_contradictions(row, attempts)]
@@ -133,10 +143,6 @@ def _contradictions_of_call(row: Row, call: Call) -> Iterator[str]:
         yield f"http_status {row['http_status']}, but upstream said {call.status}"
     if row["cost_nanousd"] is not None and row["cost_nanousd"] != _billed(call):
         yield f"cost {row['cost_nanousd']}, but billed {_billed(call)}"
-    if row["cost_nanousd"] is None and row["generation_id"] is not None:
-        yield "the cost is not known, although the generation is"
-    if outcome == "completed" and row["cost_nanousd"] is None:
-        yield "completed without a cost"
 
 
 def _contradictions(asked: Asked, row: Row) -> Iterator[str]:

@@ -3,8 +3,9 @@
 import asyncio
 import itertools
 import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from reliability.wire import Answer, send
@@ -22,6 +23,7 @@ class Asked:
     session: str
     answer: Answer
     has_left: bool
+    ended_at: float = field(default_factory=time.monotonic)
 
 
 class Callers:

@@ -21,21 +21,26 @@ _READY = b"llm-router serves at "
 _PATIENCE_S = 60.0
 
 
+class DidNotStart(Exception):
+    """Says what the router said last."""
+
+
 @dataclass(frozen=True)
 class Life:
     """One router from its fork on. `pidfd` becomes readable when it is gone."""
 
     pid: int
     pidfd: int
+    log: Path
     said: asyncio.StreamReader
     pipe: asyncio.ReadTransport
 
     async def ready(self) -> None:
-        """Wait until it takes requests, once; RuntimeError if it never will."""
+        """Wait until it takes requests, once; raise DidNotStart if it never will."""
         async with asyncio.timeout(_PATIENCE_S):
             line = await self.said.readline()
         if not line.startswith(_READY):
-            raise RuntimeError("the router did not start; its log says why")
+            raise DidNotStart(self.log.read_text().rpartition("llm-router: ")[2].strip())
 
     def send(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
@@ -84,7 +89,7 @@ class Nursery:
             socket.send_fds(self._orders, [json.dumps(order).encode()], fds)
             os.close(into)
             pid = int(await asyncio.to_thread(self._orders.recv, 64))
-        return Life(pid, os.pidfd_open(pid), *await _reading(out))
+        return Life(pid, os.pidfd_open(pid), self.log, *await _reading(out))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 from llm_router.demo.upstream import DemoUpstream, serve
@@ -45,6 +45,15 @@ async def settled(database: Path) -> bool:
             return True
         await asyncio.sleep(0.2)
     return False
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Keep everybody else from writing, as somebody does who forgot a transaction in a shell."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def left_over(nursery: Nursery) -> Iterator[str]:

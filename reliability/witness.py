@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -19,6 +20,7 @@ class Witness:
         self.violations: list[str] = []
         self.asked: list[Asked] = []
         self.acknowledged = 0  # the latest configuration that was answered with 200
+        self.acknowledgements: list[tuple[float, int]] = []  # when each of them was
         self.checks = 0
         self._sent = 0  # the latest configuration that was asked for
         self._breaker: str | None = None  # of BROKEN, where it is certain
@@ -45,6 +47,7 @@ class Witness:
         category = {"name": "wobbly", "models": [WOBBLY, "z-ai/glm-5"], "description": str(number)}
         if (await self._send("POST", "/config/category", category)).status == 200:
             self.acknowledged = number
+            self.acknowledgements.append((time.monotonic(), number))
 
     async def check(self) -> None:
         """Compare what a router that has just started remembers. Raises OSError if it is gone."""

@@ -10,6 +10,7 @@ import logging
 import os
 from collections import deque
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -30,6 +31,7 @@ MAX_BACKLOG_BYTES = 64 * 1024 * 1024
 _FRAMES_PER_APPEND = 32
 _FRAMES_PER_TICK = 4096
 _TICK_S = 1.0
+_SHORTEST_PAUSE_S = 0.01  # a slow disk is not kept busy with nothing else
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS and Windows have only fsync
 
@@ -54,6 +56,8 @@ class Journal:
         self._is_unsynced = self._is_new = True  # the segment's name is not on the disk yet
         self._cannot_sync = False
         self._stopping = asyncio.Event()
+        # Not asyncio's threads: names that cannot be resolved may keep all of those waiting.
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
 
     @property
     def is_failing(self) -> bool:
@@ -86,7 +90,8 @@ class Journal:
         retired, self._retired = self._retired, []
         self._is_unsynced = False
         try:
-            await asyncio.to_thread(self._sync, [*retired, self._fd])
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._disk, self._sync, [*retired, self._fd])
         except OSError as exc:
             self._unconfirmed(exc)
         else:
@@ -95,12 +100,20 @@ class Journal:
             os.close(fd)
 
     async def run(self) -> None:
-        """Sync until `close`; the journal's task."""
+        """Sync until `close`; the journal's task.
+
+        What is appended just after a sync has begun is on the disk when the next one ends. That
+        takes no longer than `sync_s`, if a sync takes about as long as the one before.
+        """
+        loop, took_s = asyncio.get_running_loop(), 0.0
         while not self._stopping.is_set():
+            pause_s = (self._sync_s or _TICK_S) - 2 * took_s
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._sync_s or _TICK_S):
+                async with asyncio.timeout(max(pause_s, _SHORTEST_PAUSE_S)):
                     await self._stopping.wait()
+            began = loop.time()
             await self.sync()
+            took_s = loop.time() - began
 
     def stop(self) -> None:
         self._stopping.set()
@@ -110,6 +123,7 @@ class Journal:
         self._drain(len(self._backlog))
         if self._backlog:
             log.error("%d journal frames could not be written and are lost", len(self._backlog))
+        self._disk.shutdown()
         for fd in (*self._retired, self._fd):
             os.close(fd)
 
