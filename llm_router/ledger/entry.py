@@ -50,10 +50,17 @@ class RequestDecided(Struct, frozen=True, array_like=True, gc=False, tag="rd"):
     classifier: str
     confidence: float | None
     classifier_ms: int
+    rule: str | None = None
+    runner_up: str | None = None
+    runner_up_confidence: float | None = None
+    skipped: str | None = None
 
 
 class RequestFinished(Struct, frozen=True, array_like=True, gc=False, tag="rf"):
-    """`cost` is the sum over the attempts so far; usage is that of the attempt that served."""
+    """`cost` is the sum over the attempts so far; usage is that of the attempt that served.
+
+    `left_out` is a JSON object: candidates that were not asked, and why.
+    """
 
     id: str
     at: float
@@ -67,6 +74,7 @@ class RequestFinished(Struct, frozen=True, array_like=True, gc=False, tag="rf"):
     time_to_first_chunk_ms: int | None
     total_ms: int
     overhead_ms: int | None
+    left_out: str | None = None
 
 
 class AttemptStarted(Struct, frozen=True, array_like=True, gc=False, tag="as"):
@@ -103,6 +111,21 @@ class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
     note: str | None = None
 
 
+class ShadowDecided(Struct, frozen=True, array_like=True, gc=False, tag="sd"):
+    """What the classifier in force decided on a text, and what another mode says to it."""
+
+    request_id: str
+    at: float
+    classifier: str
+    category: str
+    confidence: float | None
+    shadow_mode: str
+    shadow_classifier: str
+    shadow_category: str
+    shadow_confidence: float | None
+    shadow_ms: int
+
+
 class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     """The whole state of one breaker or gate after a change; a transition when the state moved.
 
@@ -134,4 +157,5 @@ Entry = (
     | AttemptAnswered
     | AttemptFinished
     | BreakerChanged
+    | ShadowDecided
 )

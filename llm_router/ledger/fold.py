@@ -26,6 +26,7 @@ from llm_router.ledger.entry import (
     RequestDecided,
     RequestFinished,
     RequestStarted,
+    ShadowDecided,
     Usage,
 )
 
@@ -63,6 +64,11 @@ class RequestRow(Struct, gc=False):
     time_to_first_chunk_ms: int | None = None
     total_ms: int | None = None
     overhead_ms: int | None = None
+    rule: str | None = None
+    runner_up: str | None = None
+    runner_up_confidence: float | None = None
+    skipped: str | None = None
+    left_out: str | None = None
 
 
 class AttemptRow(Struct, gc=False):
@@ -114,6 +120,7 @@ class Batch:
     attempts: dict[str, AttemptRow] = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     breakers: list[BreakerChanged] = field(default_factory=list)
+    shadows: list[ShadowDecided] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)
 
 
@@ -132,6 +139,7 @@ class Fold:
             AttemptAnswered: self._attempt_answered,
             AttemptFinished: self._attempt_finished,
             BreakerChanged: self._breaker_changed,
+            ShadowDecided: self._shadow_decided,
         }
 
     def add(self, entries: Iterable[Entry], process: str) -> None:
@@ -159,6 +167,10 @@ class Fold:
         row.classifier = entry.classifier
         row.confidence = entry.confidence
         row.classifier_ms = entry.classifier_ms
+        row.rule = entry.rule
+        row.runner_up = entry.runner_up
+        row.runner_up_confidence = entry.runner_up_confidence
+        row.skipped = entry.skipped
 
     def _request_finished(self, entry: RequestFinished, process: str) -> None:
         row = self._requests.get(entry.id) or self._request(entry.id, process, entry.at)
@@ -166,6 +178,8 @@ class Fold:
         row.attempts = max(entry.attempts, row.attempts)
         if entry.overhead_ms is not None:
             row.overhead_ms = entry.overhead_ms
+        if entry.left_out is not None:
+            row.left_out = entry.left_out
 
     def _attempt_started(self, entry: AttemptStarted, process: str) -> None:
         row = AttemptRow(
@@ -196,6 +210,9 @@ class Fold:
 
     def _breaker_changed(self, entry: BreakerChanged, process: str) -> None:
         self.batch.breakers.append(entry)
+
+    def _shadow_decided(self, entry: ShadowDecided, process: str) -> None:
+        self.batch.shadows.append(entry)
 
     def _request(self, id: str, process: str, at: float) -> RequestRow:
         row = self._requests[id] = RequestRow(id, process, _text(at))

@@ -119,12 +119,17 @@ def _needs(
         text_bytes = 0
     limits = [_max_tokens(found, key) for key in ("max_completion_tokens", "max_tokens")]
     return Needs(
-        prompt_tokens=text_bytes // BYTES_PER_TOKEN,
+        prompt_tokens=(text_bytes + _tool_bytes(found)) // BYTES_PER_TOKEN,
         max_tokens=next((limit for limit in limits if limit is not None), None),
         tools=has_tools,
         structured_output=fmt is not None and fmt.type == "json_schema",
         messages=messages,
     )
+
+
+def _tool_bytes(found: Mapping[str, msgspec.Raw]) -> int:
+    """Descriptions of tools are part of the prompt; agents send tens of kilobytes of them."""
+    return sum(len(bytes(found[key])) for key in ("tools", "functions") if key in found)
 
 
 def _max_tokens(found: Mapping[str, msgspec.Raw], key: str) -> int | None:

@@ -36,6 +36,7 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
     for position, candidate in enumerate(chain):
         if candidate.left_out is not None:
             fates.append(Fate(candidate, left_out=candidate.left_out))
+            context.exchange.leave_out(candidate.model, candidate.left_out)
             continue
         if loop.time() >= chain_ends:
             break
@@ -44,6 +45,8 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
         if isinstance(ended, web.StreamResponse):
             return ended
         fates.append(ended)
+        if ended.refusal is not None:
+            context.exchange.leave_out(candidate.model, f"skipped: {ended.refusal.reason}")
         if ended.failure is None:
             continue
         if not ended.failure.rule.falls_back:

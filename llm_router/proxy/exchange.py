@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Mapping
 
+import msgspec
 from msgspec import Struct
 
 from llm_router.classify.base import Decision
@@ -87,6 +88,7 @@ class Exchange:
         self.attempts = 0  # chat calls sent
         self.usage: Usage = NO_USAGE
         self.first_chunk_ms: int | None = None
+        self._left_out: dict[str, str] = {}
 
     def begin(
         self, requested: str | None, is_stream: bool, client_key: str | None, session: str | None
@@ -102,6 +104,7 @@ class Exchange:
 
     def decided(self, decision: Decision) -> None:
         self.decision = decision
+        runner_up, its_confidence = decision.runners_up[0] if decision.runners_up else (None, None)
         self._pending.append(
             RequestDecided(
                 self.id,
@@ -109,8 +112,16 @@ class Exchange:
                 decision.by,
                 decision.confidence,
                 _ms(self._clock.monotonic() - self._read),
+                decision.rule or None,
+                runner_up,
+                its_confidence,
+                "; ".join(decision.skipped) or None,
             )
         )
+
+    def leave_out(self, model: str, reason: str) -> None:
+        """Note a candidate that is not asked."""
+        self._left_out[model] = reason
 
     def attempt(self, kind: Kind, model: str) -> Attempt:
         """Journal a call that is about to leave."""
@@ -206,6 +217,7 @@ class Exchange:
                 time_to_first_chunk_ms=self.first_chunk_ms,
                 total_ms=total_ms,
                 overhead_ms=max(0, total_ms - others_ms),
+                left_out=_object(self._left_out) if self._left_out else None,
             )
         )
         self._flush()
@@ -275,6 +287,10 @@ def total_cost(costs: list[Cost]) -> Cost:
     priced = [c.source for c in costs if c.nanousd or c.source != "computed"]
     source: CostSource = max(priced, key=_TRUST.index) if priced else "computed"
     return Cost(sum(cost.nanousd or 0 for cost in costs), source)
+
+
+def _object(facts: dict[str, str]) -> str:
+    return msgspec.json.encode(facts).decode()
 
 
 def _ms(seconds: float) -> int:

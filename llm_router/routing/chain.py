@@ -13,9 +13,9 @@ from llm_router.routing.config import RoutingConfig
 
 GONE = "gone: not in OpenRouter's model list"
 
-# What a JSON schema in `response_format` takes; the second is the older and wider word.
-# https://openrouter.ai/docs/features/structured-outputs
-_STRUCTURED = frozenset({"structured_outputs", "response_format"})
+# What a JSON schema in `response_format` takes. A model that lists `response_format` alone writes
+# JSON of any shape. https://openrouter.ai/docs/features/structured-outputs
+_STRUCTURED = "structured_outputs"
 
 
 class Needs(Struct, frozen=True, gc=False):
@@ -81,6 +81,6 @@ def _incapable(info: ModelInfo, needs: Needs) -> str | None:
         return "tools"
     if info.input_modalities and "image" not in info.input_modalities and needs.images():
         return "images"
-    if needs.structured_output and parameters and not parameters & _STRUCTURED:
+    if needs.structured_output and parameters and _STRUCTURED not in parameters:
         return "structured output"
     return None

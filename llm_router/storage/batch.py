@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 
 from llm_router.errors import StorageError
 from llm_router.ledger.fold import Advance, AttemptRow, Batch, RequestRow
-from llm_router.storage import breakers, costs, tally
+from llm_router.storage import breakers, costs, shadows, tally
 from llm_router.storage.inserts import Insert, portions
 
 # Saying nothing (NULL) never unsays anything; what is said later corrects what was said before.
@@ -39,7 +39,12 @@ ON CONFLICT (id) DO UPDATE SET
                                   ELSE coalesce(excluded.cost_source, cost_source) END,
     time_to_first_chunk_ms = coalesce(excluded.time_to_first_chunk_ms, time_to_first_chunk_ms),
     total_ms               = coalesce(excluded.total_ms, total_ms),
-    overhead_ms            = coalesce(excluded.overhead_ms, overhead_ms)
+    overhead_ms            = coalesce(excluded.overhead_ms, overhead_ms),
+    rule                   = coalesce(excluded.rule, rule),
+    runner_up              = coalesce(excluded.runner_up, runner_up),
+    runner_up_confidence   = coalesce(excluded.runner_up_confidence, runner_up_confidence),
+    skipped                = coalesce(excluded.skipped, skipped),
+    left_out               = coalesce(excluded.left_out, left_out)
 """
 
 _CORRECT_ATTEMPT = """
@@ -90,6 +95,8 @@ def write(db: sqlite3.Connection, batch: Batch) -> None:
         _complete_costs(db, batch)
     if batch.breakers:
         breakers.write_changes(db, batch.breakers)
+    if batch.shadows:
+        shadows.write(db, batch.shadows)
 
 
 def _move(db: sqlite3.Connection, advance: Advance) -> None:

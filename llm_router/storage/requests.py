@@ -31,7 +31,8 @@ _ONE = """
 SELECT id, started_at, finished_at, category, classifier, confidence, classifier_ms,
        requested_model, served_model, is_stream, client_key, session, attempts, outcome,
        http_status, error_class, prompt_tokens, completion_tokens, cached_tokens,
-       reasoning_tokens, cost_nanousd, cost_source, time_to_first_chunk_ms, total_ms, overhead_ms
+       reasoning_tokens, cost_nanousd, cost_source, time_to_first_chunk_ms, total_ms, overhead_ms,
+       rule, runner_up, runner_up_confidence, skipped, left_out
 FROM requests WHERE id = ?
 """
 

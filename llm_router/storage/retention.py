@@ -55,6 +55,9 @@ WHERE request_id IN (SELECT value FROM json_each(:ids))
 """
 
 _DROP_REQUESTS = "DELETE FROM requests WHERE id IN (SELECT value FROM json_each(:ids))"
+_DROP_SHADOWS = """
+DELETE FROM shadow_decisions WHERE request_id IN (SELECT value FROM json_each(:ids))
+"""
 _DROP_ATTEMPTS = "DELETE FROM attempts WHERE id IN (SELECT value FROM json_each(:ids))"
 
 # What `prune` would delete, in one look.
@@ -124,6 +127,7 @@ async def _prune_some(connection: aiosqlite.Connection, before: str) -> Pruned:
         attempts = await _ids(connection, _ATTEMPTS_OF, {"ids": requests})
     # Sums first: they look at requests and calls together.
     await hours.add(connection, requests, attempts, is_pruned=True)
+    await connection.execute(_DROP_SHADOWS, {"ids": requests})
     return Pruned(
         (await connection.execute(_DROP_REQUESTS, {"ids": requests})).rowcount,
         (await connection.execute(_DROP_ATTEMPTS, {"ids": attempts})).rowcount,

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+import msgspec
 from aiohttp import web
 
 from llm_router.classify.base import By
@@ -67,6 +68,7 @@ async def show_request(request: web.Request) -> web.Response:
         )
     row, attempts = found
     shown = ledger_row(dict(row))
+    shown["left_out"] = msgspec.json.decode(row["left_out"] or "{}")
     shown["attempt_count"] = shown["attempts"]
     shown["attempts"] = [ledger_row(dict(attempt)) for attempt in attempts]
     return json_answer(shown)

@@ -75,6 +75,11 @@ def test_what_routing_needs_is_read() -> None:
     )
 
 
+def test_descriptions_of_tools_count_as_prompt() -> None:
+    tools = [{"type": "function", "function": {"name": "f", "description": "x" * 6000}}]
+    assert parse(tools=tools).needs.prompt_tokens > parse().needs.prompt_tokens + 1000
+
+
 def test_null_counts_as_absent() -> None:
     names = ("model", "stream", "n", "tools", "functions", "session_id", "max_tokens",
              "max_completion_tokens", "response_format")  # fmt: skip

@@ -95,9 +95,30 @@ def test_the_entries_say_what_was_asked_and_decided(bench: Bench) -> None:
     at = bench.clock.unix
     assert bench.journal.entries == [
         RequestStarted("req_1", at, "router", True, "laptop", "s-1"),
-        RequestDecided("req_1", "code", "keywords", 0.9, 0),
+        RequestDecided("req_1", "code", "keywords", 0.9, 0, "a rule"),
         AttemptStarted("req_1.1", "req_1", 1, "chat", GLM, at),
     ]
+
+
+def test_the_entries_say_why_as_well() -> None:
+    bench = Bench(is_begun=False)
+    bench.exchange.begin("router", True, None, None)
+    others = (("reasoning", 0.06), ("conversation", 0.04))
+    skipped = ("ollama: timeout", "api: HTTP 503")
+    bench.exchange.decided(Decision("code", "local", 0.9, "a rule", others, skipped))
+    bench.exchange.leave_out("openrouter/aurora-alpha", "gone")
+    bench.exchange.leave_out(GLM, "skipped: open")
+    bench.exchange.finish("failed", 503, "no_candidate")
+    decided = bench.journal.only(RequestDecided)
+    assert (decided.rule, decided.runner_up, decided.runner_up_confidence) == (
+        "a rule",
+        "reasoning",
+        0.06,
+    )
+    assert decided.skipped == "ollama: timeout; api: HTTP 503"
+    assert bench.journal.only(RequestFinished).left_out == (
+        '{"openrouter/aurora-alpha":"gone","z-ai/glm-5":"skipped: open"}'
+    )
 
 
 def test_a_request_that_calls_nobody_is_one_append() -> None:

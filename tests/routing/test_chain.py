@@ -67,11 +67,10 @@ def test_prompt_and_answer_must_fit_the_context(
         (Needs(1, tools=True), ["temperature"], ["tools"], "tools"),
         (
             Needs(1, structured_output=True),
-            ["tools"],
+            ["response_format"],
             ["structured_outputs"],
             "structured output",
         ),
-        (Needs(1, structured_output=True), ["tools"], ["response_format"], "structured output"),
     ],
 )
 def test_what_a_model_cannot_do_leaves_it_out(
