@@ -12,16 +12,21 @@ from typing import Any
 
 import msgspec
 
+# Every member of an object costs time wherever it is read; the bulk of a long body stands in lists.
+MOST_MEMBERS = 10_000
+_LONG_BYTES = 64 * 1024
+
 _values_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _OPEN = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
 _KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
 _NEXT = re.compile(rb"[ \t\r\n]*([,}])[ \t\r\n]*")
-# Every escape, surrogate pairs as one, so that a surrogate left alone can be told from a pair.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+# Half a surrogate pair, where every backslash begins an escape.
+_LONE_SURROGATE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
+# In place of an escaped backslash, which begins no escape; no JSON has it.
+_NO_JSON = b"\0\0"
 
 
 class MalformedJson(ValueError):
@@ -34,6 +39,17 @@ class DuplicateMember(ValueError):
     def __init__(self, name: str | None) -> None:
         super().__init__(f"the key {name!r} appears twice" if name else "a key appears twice")
         self.name = name
+
+
+class _Bulk(msgspec.Struct):
+    """What of an object may be long and hold any number of members of its own."""
+
+    messages: msgspec.Raw = msgspec.Raw()
+    tools: msgspec.Raw = msgspec.Raw()
+    content: msgspec.Raw = msgspec.Raw()
+
+
+_bulk_of = msgspec.json.Decoder(_Bulk).decode
 
 
 class Member(msgspec.Struct, frozen=True, gc=False):
@@ -128,12 +144,14 @@ def _decode(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
         if not raw.isascii():
             raw.decode()
         try:
-            return raw, _values_of(raw)
+            return raw, _checked_values(raw)
+        except msgspec.ValidationError:
+            raise
         except msgspec.DecodeError:
-            mended = _ESCAPE.sub(lambda m: b"\\ufffd" if m[1] else m[0], raw)
+            mended = _mended(raw)
             if mended == raw:
                 raise
-            return mended, _values_of(mended)
+            return mended, _checked_values(mended)
     except UnicodeDecodeError as exc:
         raise MalformedJson(f"it is not UTF-8 (byte {exc.start})") from None
     except msgspec.ValidationError:
@@ -144,6 +162,23 @@ def _decode(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
         raise MalformedJson("it is nested too deeply") from None
 
 
+def _checked_values(raw: bytes) -> dict[str, msgspec.Raw]:
+    # There are at least as many colons as members, and they are counted in no time.
+    if len(raw) > _LONG_BYTES and raw.count(b":") > MOST_MEMBERS:
+        bulk = _bulk_of(raw)
+        inside = sum(bytes(each).count(b":") for each in (bulk.messages, bulk.tools, bulk.content))
+        if raw.count(b":") - inside > MOST_MEMBERS:
+            raise MalformedJson(f"it has more than {MOST_MEMBERS} members")
+    return _values_of(raw)
+
+
+def _mended(raw: bytes) -> bytes:
+    if b"\0" in raw:
+        return raw
+    plain = raw.replace(rb"\\", _NO_JSON)
+    return _LONE_SURROGATE.sub(rb"\\ufffd", plain).replace(_NO_JSON, rb"\\")
+
+
 def _text(encoded: bytes) -> str:
     if b"\\" not in encoded:
         return encoded.decode()
@@ -151,7 +186,9 @@ def _text(encoded: bytes) -> str:
 
 
 def _duplicate_in(raw: bytes) -> str | None:
-    """Name the culprit. Slow, and only for the message."""
+    """Name the culprit of a short object. Slow, and only for the message."""
+    if len(raw) > _LONG_BYTES:
+        return None
     names: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> None:

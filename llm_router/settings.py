@@ -27,6 +27,7 @@ class ServerSettings(Section):
     port: Port = 3456
     max_body_mb: Annotated[int, Field(ge=1, le=1024)] = 64
     keepalive_s: Seconds = 15
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+$")], ...] = ()

@@ -13,7 +13,10 @@ from hypothesis import settings
 
 from tests.faults import ids_in
 
-settings.register_profile("deep", max_examples=2000)
+# Nothing here is timed by Hypothesis: the machine may be busy.
+settings.register_profile("quick", deadline=None)
+settings.register_profile("deep", max_examples=2000, deadline=None)
+settings.load_profile("quick")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

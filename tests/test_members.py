@@ -1,10 +1,12 @@
 import json
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_router.members import DuplicateMember, MalformedJson, members, values
+from llm_router.members import DuplicateMember, MalformedJson, members, read_object, values
+from tests.fakes.effort import examples
 
 json_values = st.recursive(
     st.none()
@@ -101,3 +103,27 @@ def test_what_is_not_json_is_refused_with_its_place(raw: bytes, says: str) -> No
     for read in (members, values):
         with pytest.raises(MalformedJson, match=says):
             read(raw)
+
+
+halves = st.sampled_from([r"\ud83d", r"\ude00", r"\\", r"\n", r"\"", "u", "d83d", "x", "\\u00e9"])
+
+
+@settings(max_examples=examples(300))
+@given(st.lists(halves, max_size=12).map("".join))
+def test_of_a_surrogate_pair_only_a_lone_half_is_replaced(encoded: str) -> None:
+    """F56: escapes before and behind it, escaped backslashes above all, mean what they meant."""
+    raw = f'{{"a":"{encoded}"}}'.encode()
+    said = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in json.loads(raw)["a"])
+    text, found = read_object(raw)
+    assert len(text) == len(raw)
+    assert json.loads(bytes(found["a"])) == said
+
+
+@pytest.mark.parametrize("key", ["k%d", "same"], ids=["each its own", "all the same"])
+def test_an_object_of_a_million_members_is_refused_before_they_are_made(key: str) -> None:
+    """F59: with as many colons inside of its lists it is an ordinary long body."""
+    names = (key % n if "%" in key else key for n in range(10**6))
+    crowd = b",".join(b'"%b":1' % name.encode() for name in names)
+    with pytest.raises(MalformedJson, match="more than 10000 members"):
+        values(b'{"a":1,' + crowd + b"}")
+    assert values(b'{"messages":[{' + crowd + b'}],"a":1}')["a"] == msgspec.Raw(b"1")

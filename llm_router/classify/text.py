@@ -21,6 +21,7 @@ HEAD_CHARS = 2800
 TAIL_CHARS = 1200
 CONTEXT_CHARS = 600
 _MAX_WALK = 5000  # messages looked at, from the end
+_MAX_PARTS = 500  # of one message's content, from either end
 _LONG_BYTES = 256 * 1024  # from here on a JSON string is clipped before it is decoded
 
 _USER = b'"user"'
@@ -113,7 +114,10 @@ def _said(raw: bytes) -> str | None:
         return None
     texts: list[str] = []
     is_human = False
-    for element in _list.decode(content):
+    parts = _list.decode(content)
+    if len(parts) > 2 * _MAX_PARTS:
+        parts = parts[:_MAX_PARTS] + parts[-_MAX_PARTS:]
+    for element in parts:
         part = _fields(bytes(element))
         kind, text = _value(part, "type"), _value(part, "text")
         if kind in _TEXT_PARTS and text[:1] == b'"':

@@ -32,7 +32,6 @@ class _Format(msgspec.Struct):
     type: str = ""
 
 
-_list = msgspec.json.Decoder(list[msgspec.Raw])
 _format = msgspec.json.Decoder(_Format | None)
 _string = msgspec.json.Decoder(str | None)
 _boolean = msgspec.json.Decoder(bool | None)
@@ -65,7 +64,7 @@ class ChatBody(msgspec.Struct, frozen=True):
             start, end = locate(self.text, self.found, "model")
             return self.raw[:start], name, memoryview(self.raw)[end:]
         kept = [] if "model" in self.found else [b'"model":' + name]
-        for key, m in members(self.raw).items():
+        for key, m in members(self.text).items():
             if key == "model":
                 kept.append(b'"model":' + name)
             elif key not in dropped:
@@ -87,9 +86,7 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     messages = bytes(found.get("messages", b""))
     if not _SOME_LIST.match(messages):
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
-    tools = _read(found, "tools", _list, "a list")
-    functions = _read(found, "functions", _list, "a list")
-    has_tools = bool(tools) or bool(functions)
+    has_tools = _has_some(found, "tools") or _has_some(found, "functions")
     response_format = _read(found, "response_format", _format, "an object with a type")
     n = _read(found, "n", _count, "a whole number of at least 1")
     if n is not None and n < 1:
@@ -137,6 +134,14 @@ def _max_tokens(found: Mapping[str, msgspec.Raw], key: str) -> int | None:
     if value is not None and value < 0:
         raise InvalidRequest(f"{key} must be a whole number that is not negative.", param=key)
     return value
+
+
+def _has_some(found: Mapping[str, msgspec.Raw], key: str) -> bool:
+    """Return whether a list has anything in it, without making its elements."""
+    value = bytes(found.get(key, b"null"))
+    if not value.startswith((b"[", b"null")):
+        raise InvalidRequest(f"{key} must be a list.", param=key)
+    return _SOME_LIST.match(value) is not None
 
 
 def _read(

@@ -8,8 +8,8 @@ import re
 import socket
 import ssl
 import urllib.request
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import aiohappyeyeballs
 from yarl import URL
@@ -42,6 +42,7 @@ class Origin:
         is_spoken_to = self._proxy is not None and self._tls is None
         self.target_prefix = f"http://{self.authority}" if is_spoken_to else ""
         self.proxy_headers = _credentials(self._proxy) if is_spoken_to else {}
+        self._lookup: asyncio.Future[Any] | None = None
 
     async def connect(self, factory: Callable[[], P]) -> P:
         """Return the protocol of a new connection. Raises UpstreamError in words for people."""
@@ -64,10 +65,10 @@ class Origin:
 
     async def _connect(self, factory: Callable[[], P]) -> P:
         loop = asyncio.get_running_loop()
-        if self._proxy is None:
-            sock = await _open_socket(self._host, self._port)
-        else:
-            sock = await _open_socket(self._proxy.host or "", self._proxy.port or 80)
+        # Connect to the first address that answers, trying the next ones beside it.
+        sock = await aiohappyeyeballs.start_connection(
+            await self._addresses(), happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=loop
+        )
         try:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._proxy is not None and self._tls is not None:
@@ -79,6 +80,20 @@ class Origin:
             factory, sock=sock, ssl=self._tls, server_hostname=self._host if self._tls else None
         )
         return protocol
+
+    async def _addresses(self) -> Sequence[aiohappyeyeballs.AddrInfoType]:
+        """Look the name up, once for all who ask meanwhile.
+
+        A resolver that hangs holds a thread, whoever waits for it or has given up; the threads of
+        a process are few, and others need them.
+        """
+        if self._lookup is None or self._lookup.done():
+            loop, to = asyncio.get_running_loop(), self._proxy
+            host, port = (self._host, self._port) if to is None else (to.host or "", to.port or 80)
+            asking = loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            self._lookup = asyncio.ensure_future(asking)
+        found: Sequence[aiohappyeyeballs.AddrInfoType] = await asyncio.shield(self._lookup)
+        return found
 
     async def _open_tunnel(self, sock: socket.socket, proxy: URL) -> None:
         loop = asyncio.get_running_loop()
@@ -95,15 +110,6 @@ class Origin:
         if not re.match(rb"HTTP/1\.[01] 200\b", answer):
             message = "The proxy refused to connect to the provider."
             raise UpstreamError(FailureClass.TRANSPORT, message)
-
-
-async def _open_socket(host: str, port: int) -> socket.socket:
-    """Connect to the first address that answers, trying the next ones beside it."""
-    loop = asyncio.get_running_loop()
-    infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return await aiohappyeyeballs.start_connection(
-        infos, happy_eyeballs_delay=_NEXT_ADDRESS_S, loop=loop
-    )
 
 
 def _tls_context() -> ssl.SSLContext:

@@ -65,6 +65,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 
 async def _answer(request: web.Request, exchange: Exchange) -> web.StreamResponse:
     app, settings = request.app, request.app[SETTINGS]
+    if len(app[IN_FLIGHT]) > settings.server.max_in_flight:
+        raise Unavailable("The router answers as many requests as it may.", retry_after_s=1)
     raw = await read_body(request)
     headers = for_upstream(request.headers)
     body = parse_body(raw, headers.get(SESSION_HEADER))
