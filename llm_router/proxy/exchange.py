@@ -75,6 +75,8 @@ class Exchange:
         self._journal = journal
         self._clock = clock
         self._started = self._read = clock.monotonic()
+        # Added to monotonic time: a wall clock that is set meanwhile ends no request before it began.
+        self._epoch = clock.wall() - self._started
         self._pending: list[Entry] = []
         self._seq = 0
         self._costs: list[Cost] = []
@@ -99,7 +101,7 @@ class Exchange:
         """
         self.is_begun = True
         self._read = self._clock.monotonic()
-        at = self._clock.wall()
+        at = self._epoch + self._read
         self._pending.append(RequestStarted(self.id, at, requested, is_stream, client_key, session))
 
     def decided(self, decision: Decision) -> None:
@@ -127,11 +129,12 @@ class Exchange:
         """Journal a call that is about to leave."""
         self._seq += 1
         self._unended += 1
-        attempt = Attempt(f"{self.id}.{self._seq}", kind, model, self._clock.monotonic())
+        started = self._clock.monotonic()
+        attempt = Attempt(f"{self.id}.{self._seq}", kind, model, started)
         if kind == "chat":
             self.attempts += 1
             self.model = model
-        at = self._clock.wall()
+        at = self._epoch + started
         self._pending.append(AttemptStarted(attempt.id, self.id, self._seq, kind, model, at))
         self._flush()
         return attempt
@@ -166,7 +169,8 @@ class Exchange:
             return
         attempt.is_over = True
         self._unended -= 1
-        total_ms = _ms(self._clock.monotonic() - attempt.started)
+        now = self._clock.monotonic()
+        total_ms = _ms(now - attempt.started)
         self._costs.append(cost)
         if attempt.kind == "chat":
             self._upstream_ms += total_ms
@@ -174,7 +178,7 @@ class Exchange:
         self._pending.append(
             AttemptFinished(
                 id=attempt.id,
-                at=self._clock.wall(),
+                at=self._epoch + now,
                 outcome=outcome,
                 http_status=http_status,
                 error_class=error_class,
@@ -199,12 +203,13 @@ class Exchange:
         if not self.is_begun:  # an explanation: its classifier calls are booked, itself is not
             self._flush()
             return
-        total_ms = _ms(self._clock.monotonic() - self._started)
+        now = self._clock.monotonic()
+        total_ms = _ms(now - self._started)
         others_ms = self._upstream_ms + _ms(self._read - self._started)
         self._pending.append(
             RequestFinished(
                 id=self.id,
-                at=self._clock.wall(),
+                at=self._epoch + now,
                 outcome=outcome,
                 http_status=http_status,
                 error_class=error_class,

@@ -421,3 +421,19 @@ def test_a_late_classifier_call_is_journaled_at_once(bench: Bench) -> None:
     bench.exchange.attempt("chat", GLM)
     bench.exchange.attempt_over(late, "completed", PAID)
     assert bench.kinds()[-1] == [AttemptFinished]
+
+
+@pytest.mark.parametrize("jump_s", [-10 * 365 * 86_400, -3600, 3600, 10 * 365 * 86_400])
+def test_a_clock_that_is_set_meanwhile_moves_no_end_away_from_its_beginning(
+    bench: Bench, jump_s: float
+) -> None:
+    """F77: ends are beginnings plus what it took."""
+    attempt = bench.exchange.attempt("chat", GLM)
+    bench.clock.pass_s(2)
+    bench.clock.unix += jump_s
+    bench.exchange.attempt_over(attempt, "completed", PAID, Facts(USAGE))
+    bench.exchange.finish("completed", 200, None)
+    entries = [entry for frame in bench.journal.frames for entry in frame]
+    [begun] = [e for e in entries if isinstance(e, RequestStarted)]
+    ends = [e.at for e in entries if isinstance(e, AttemptFinished | RequestFinished)]
+    assert ends == [pytest.approx(begun.at + 2)] * 2
