@@ -9,13 +9,20 @@ from collections.abc import Sequence
 from llm_router.errors import RouterError
 from llm_router.settings import ServerSettings
 
+_FIRST_PASSED_FD = 3  # SD_LISTEN_FDS_START
+
 
 def bind(server: ServerSettings) -> list[socket.socket]:
     """Return a bound socket for each address of the host; the first names the port.
 
+    Where a service manager keeps the sockets (`man sd_listen_fds`), they are those: who connects
+    between two routers then waits in a queue instead of being refused.
+
     RouterError, and nothing left open, where one cannot be had.
     """
-    sockets: list[socket.socket] = []
+    sockets = _inherited(server)
+    if sockets:
+        return sockets
     try:
         for family, kind, protocol, _, address in _addresses(server):
             try:
@@ -28,6 +35,28 @@ def bind(server: ServerSettings) -> list[socket.socket]:
         for sock in sockets:
             sock.close()
         raise cannot_listen(server, exc) from exc
+    return sockets
+
+
+def _inherited(server: ServerSettings) -> list[socket.socket]:
+    """Return the sockets that were passed to this very process, if any."""
+    meant_for, count = os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", "")
+    if meant_for != str(os.getpid()) or not count.isdecimal():
+        return []
+    sockets = [socket.socket(fileno=_FIRST_PASSED_FD + n) for n in range(int(count))]
+    expected = {address[:2] for *_, address in _addresses(server)}
+    for sock in sockets:
+        sock.setblocking(False)
+        sock.set_inheritable(False)
+        host, port = sock.getsockname()[:2]
+        # What may be reached from outside is decided, and checked for keys, by the settings.
+        if (host, server.port and port) not in expected:
+            for each in sockets:
+                each.close()
+            raise RouterError(
+                f"the service manager passes a socket at {host}:{port}, the settings say "
+                f"{server.host}:{server.port}; let both name the same address"
+            )
     return sockets
 
 

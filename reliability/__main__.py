@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reliability import __doc__ as about
-from reliability import kills, powercut
+from reliability import kills, powercut, restarts
 from reliability.report import Report
 
 
@@ -18,7 +18,11 @@ class Trial(Protocol):
         """Do it `count` times with what chance `seed` gives, in an empty folder."""
 
 
-TRIALS: dict[str, tuple[Trial, int]] = {"kills": (kills.run, 1000), "powercut": (powercut.run, 200)}
+TRIALS: dict[str, tuple[Trial, int]] = {
+    "kills": (kills.run, 1000),
+    "powercut": (powercut.run, 200),
+    "restarts": (restarts.run, 20),
+}
 
 
 def main() -> int:

@@ -52,8 +52,8 @@ class Findings:
     untrue: Sequence[str]
 
     @property
-    def is_clean(self) -> bool:
-        return not self.missing and not self.untrue
+    def problems(self) -> list[str]:
+        return [*self.missing, *self.untrue]
 
 
 def read(database: Path) -> Books:

@@ -1,4 +1,7 @@
-"""Clients under whose requests the router is killed: they ask on and on and keep what they got."""
+"""Clients under whose requests the router is killed: they ask on and on and keep what they got.
+
+Every second one keeps its connection from one request to the next, as SDKs do.
+"""
 
 import asyncio
 import itertools
@@ -8,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from reliability.wire import Answer, send
+from reliability.wire import Answer, Line
 
 CHAT = "/v1/chat/completions"
 WOBBLY = "demo/wobbly"  # its failures come before a healthy model in its chain
@@ -29,42 +32,42 @@ class Asked:
 class Callers:
     """`asked` grows until `stop`. Every request has a prompt and a session of its own."""
 
-    def __init__(self, port: int, seed: int, *, count: int = 8, kind: str = "mixed") -> None:
+    def __init__(self, port: int, seed: int, *, count: int = 8, are_healthy: bool = False) -> None:
         self.asked: list[Asked] = []
         self.refused = 0  # nobody took the connection
         self._port = port
         self._random = random.Random(seed)
         self._numbers = itertools.count()
         self._count = count
-        self._shape: Callable[[int], dict[str, Any]] = (
-            self._mixed if kind == "mixed" else self._healthy
-        )
+        self._shape: Callable[[int], dict[str, Any]] = self._healthy if are_healthy else self._mixed
         self._is_stopping = False
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._count):
-                _ = group.create_task(self._call_on())
+            for number in range(self._count):
+                line = Line(self._port, is_kept=number % 2 == 1)
+                _ = group.create_task(self._call_on(line))
 
     def stop(self) -> None:
         """Let each caller finish what it asked."""
         self._is_stopping = True
 
-    async def _call_on(self) -> None:
+    async def _call_on(self, line: Line) -> None:
         while not self._is_stopping:
             number = next(self._numbers)
             body = self._shape(number)
             leaves = body.pop("leaves", None)
             session = f"s-{number}"
             try:
-                answer = await send(
-                    self._port, "POST", CHAT, {**body, "session_id": session}, read_bytes=leaves
+                answer = await line.send(
+                    "POST", CHAT, {**body, "session_id": session}, read_bytes=leaves
                 )
             except OSError:
                 self.refused += 1
                 await asyncio.sleep(_NOBODY_THERE_S)
                 continue
             self.asked.append(Asked(session, answer, leaves is not None))
+        line.close()
 
     def _healthy(self, number: int) -> dict[str, Any]:
         chunks, gap = self._random.randrange(1, 12), self._random.choice((0, 1, 5))

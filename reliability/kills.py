@@ -62,7 +62,7 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
         "costs_settled": is_settled,
         **books.summary(found, findings),
     }
-    problems = [*findings.missing, *findings.untrue, *witness.violations, *left_over(nursery)]
+    problems = [*findings.problems, *witness.violations, *left_over(nursery)]
     return Report("kills", facts, problems)
 
 

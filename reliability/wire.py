@@ -1,4 +1,4 @@
-"""One call to the router on a connection of its own, down to whether its answer was whole."""
+"""Calls to the router, down to whether an answer was whole."""
 
 import asyncio
 import json
@@ -35,34 +35,61 @@ class Answer:
         return found
 
 
-async def send(
-    port: int,
-    method: str,
-    path: str,
-    body: Mapping[str, Any] | None = None,
-    *,
-    read_bytes: int | None = None,
-) -> Answer:
-    """Send one request; leave after `read_bytes` of its answer, if given.
+class Line:
+    """A connection to the router, if `is_kept` for one request after the other."""
 
-    Raises ConnectionError only when there was nobody to send it to.
-    """
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    answer = Answer()
-    try:
-        data = b"" if body is None else json.dumps(body).encode()
-        head = (
-            f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(data)}\r\nConnection: close\r\n\r\n"
-        )
-        writer.write(head.encode() + data)
-        async with asyncio.timeout(PATIENCE_S):
-            await _read(reader, answer, read_bytes)
-    except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-        pass  # then it is not whole
-    finally:
-        writer.transport.abort()
-    return answer
+    def __init__(self, port: int, *, is_kept: bool = False) -> None:
+        self._port = port
+        self._is_kept = is_kept
+        self._open: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        read_bytes: int | None = None,
+    ) -> Answer:
+        """Send one request; leave after `read_bytes` of its answer, if given.
+
+        Raises OSError only when there was nobody to send it to.
+        """
+        if self._open is None or self._open[0].at_eof():
+            self.close()
+            self._open = await asyncio.open_connection("127.0.0.1", self._port)
+        reader, writer = self._open
+        answer = Answer()
+        try:
+            writer.write(_request(method, path, body, is_kept=self._is_kept))
+            async with asyncio.timeout(PATIENCE_S):
+                await _read(reader, answer, read_bytes)
+        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+            pass  # then it is not whole
+        is_over = answer.headers.get("connection", "").lower() == "close"
+        if is_over or not (answer.is_whole and self._is_kept):
+            self.close()
+        return answer
+
+    def close(self) -> None:
+        if self._open is not None:
+            self._open[1].transport.abort()
+            self._open = None
+
+
+async def send(port: int, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
+    """Send one request on a connection of its own. OSError as `Line.send`."""
+    return await Line(port).send(method, path, body)
+
+
+def _request(method: str, path: str, body: Mapping[str, Any] | None, *, is_kept: bool) -> bytes:
+    data = b"" if body is None else json.dumps(body).encode()
+    closing = "" if is_kept else "Connection: close\r\n"
+    head = (
+        f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(data)}\r\n{closing}\r\n"
+    )
+    return head.encode() + data
 
 
 async def _read(reader: asyncio.StreamReader, answer: Answer, read_bytes: int | None) -> None:

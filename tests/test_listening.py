@@ -1,7 +1,9 @@
 """The sockets behind an address."""
 
 import errno
+import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -60,3 +62,39 @@ def test_nothing_stays_open_where_one_of_two_is_taken(monkeypatch: pytest.Monkey
 def test_a_host_that_nobody_knows_is_said() -> None:
     with pytest.raises(RouterError, match=r"cannot listen on nobody\.invalid:0: "):
         listening.bind(ServerSettings(host="nobody.invalid", port=0))
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A service manager has bound a port and passes it to this process; yields the port."""
+    with socket.create_server(("127.0.0.1", 0)) as kept:
+        monkeypatch.setattr(listening, "_FIRST_PASSED_FD", os.dup(kept.fileno()))
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        yield kept.getsockname()[1]
+
+
+def test_a_socket_that_the_service_manager_keeps_is_taken_once(passed: int) -> None:
+    """F66: who connects between two routers waits in its queue."""
+    [sock] = listening.bind(ServerSettings(port=passed))
+    with sock:
+        assert listening.url([sock]) == f"http://127.0.0.1:{passed}"
+        assert not sock.get_inheritable()
+    assert "LISTEN_FDS" not in os.environ, "what this process starts would take them for its own"
+
+
+def test_a_socket_for_another_process_is_left_alone(
+    passed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LISTEN_PID", "1")
+    with pytest.raises(RouterError, match="in use"):
+        listening.bind(ServerSettings(port=passed))
+
+
+@pytest.mark.parametrize(("host", "offset"), [("127.0.0.2", 0), ("127.0.0.1", 1)])
+def test_a_socket_at_another_address_than_configured_is_refused(
+    passed: int, host: str, offset: int
+) -> None:
+    """T02: what can be reached from outside must have keys, and the settings decide on that."""
+    with pytest.raises(RouterError, match="let both name the same address"):
+        listening.bind(ServerSettings(host=host, port=passed + offset))

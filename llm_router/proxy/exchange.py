@@ -75,7 +75,7 @@ class Exchange:
         self._journal = journal
         self._clock = clock
         self._started = self._read = clock.monotonic()
-        # Added to monotonic time: a wall clock that is set meanwhile ends no request before it began.
+        # Wall time is monotonic time plus this: a clock that is set ends no request too early.
         self._epoch = clock.wall() - self._started
         self._pending: list[Entry] = []
         self._seq = 0

@@ -58,7 +58,7 @@ def audited(
 
 
 def test_books_that_tell_the_truth_are_clean() -> None:
-    assert audited().is_clean
+    assert not audited().problems
 
 
 def test_a_call_that_died_with_its_router_is_true_as_lost() -> None:
@@ -70,7 +70,7 @@ def test_a_call_that_died_with_its_router_is_true_as_lost() -> None:
             an_attempt(outcome="lost", http_status=None, cost_nanousd=None, generation_id=None)
         ],
     )
-    assert findings.is_clean
+    assert not findings.problems
 
 
 @pytest.mark.parametrize(
