@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -21,6 +22,9 @@ _BOOTTIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 if sys.platform == "win32":
     import msvcrt
 
+    def forbid_core_dumps() -> None:
+        """Windows writes none unless somebody has asked for them."""
+
     def _lock(fd: int) -> None:
         # Far beyond the end: a lock on Windows keeps everybody from reading what it covers.
         position = os.lseek(fd, 0, os.SEEK_CUR)
@@ -31,6 +35,12 @@ if sys.platform == "win32":
             os.lseek(fd, position, os.SEEK_SET)
 else:
     import fcntl
+    import resource
+
+    def forbid_core_dumps() -> None:
+        """Keep what is in memory, keys and prompts among it, off the disk if we should crash."""
+        with suppress(ValueError, OSError):  # where even lowering a limit is not ours to do
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,8 +7,16 @@ from typing import Literal
 
 import pytest
 
-from llm_router.logs import LONGEST_LINE, request_id, set_up_logging
+from llm_router.logs import (
+    LINES_AT_ONCE,
+    LONGEST_LINE,
+    WITHIN_S,
+    Sparing,
+    request_id,
+    set_up_logging,
+)
 from llm_router.settings import LogSettings
+from tests.fakes.clock import Clock
 
 log = logging.getLogger("llm_router.some.module")
 
@@ -48,6 +56,33 @@ def fail() -> None:
         raise KeyError("a\x1b[31mred\nline")
     except KeyError:
         log.exception("broke")
+
+
+def test_what_is_said_too_often_is_counted() -> None:
+    """T25: nobody fills a disk with lines, or hides among them."""
+    clock = Clock()
+    sparing = Sparing(clock.monotonic)
+
+    def said(line: int, words: str = "%s knocks") -> str | None:
+        record = logging.LogRecord("x", logging.INFO, "here.py", line, words, ("eve",), None)
+        return record.getMessage() if sparing.filter(record) else None
+
+    heard = [said(1) for _ in range(LINES_AT_ONCE + 7)]
+    assert heard == ["eve knocks"] * LINES_AT_ONCE + [None] * 7
+    assert said(2) == "eve knocks", "another place has lines of its own"
+    clock.pass_s(WITHIN_S)
+    assert said(1) == "eve knocks (7 lines like this were left out)"
+    assert said(1) == "eve knocks"
+    clock.pass_s(WITHIN_S)
+    assert said(1) == "eve knocks"
+
+
+def test_the_log_that_is_set_up_spares(logged: Log) -> None:
+    """T25"""
+    logged.begin()
+    for number in range(LINES_AT_ONCE + 50):
+        log.warning("line %d", number)
+    assert len(logged.text.splitlines()) == LINES_AT_ONCE
 
 
 def test_a_record_is_one_line_of_time_level_and_words(logged: Log) -> None:

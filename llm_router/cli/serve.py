@@ -13,6 +13,7 @@ from llm_router.cli import load, settings_options
 from llm_router.cli.demo_ledger import set_aside
 from llm_router.cli.seed import ignored
 from llm_router.logs import set_up_logging
+from llm_router.platform import forbid_core_dumps
 from llm_router.settings_load import check_start, require_api_key
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    forbid_core_dumps()
     loaded = load(args)
     check_start(loaded.settings, loaded.sources)
     require_api_key(loaded.settings)

@@ -139,3 +139,12 @@ def test_a_bad_setting_is_named(
     assert words in err
     assert "config.toml" in err
     assert KEY not in err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_crash_leaves_no_memory_on_the_disk(folder: Path) -> None:
+    """T10: keys and prompts are in there."""
+    with serving(folder, "serve", until=READY, **ENVIRON) as server:
+        limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+        [core] = [line for line in limits.splitlines() if line.startswith("Max core file size")]
+        assert core.split()[4:6] == ["0", "0"]

@@ -70,7 +70,7 @@ async def test_a_client_that_leaves_before_the_first_byte_cancels_the_call(
 async def test_what_a_client_left_behind_is_asked_for_its_cost(
     router: Router, upstream: DemoUpstream, model: str, at: int
 ) -> None:
-    """F47 F48: leaving saves the client nothing, and the books know it."""
+    """F47 F48 T34: leaving saves the client nothing, and the books know it."""
     upstream.hold(model, at=at)
     attempt = await leave_after(router, upstream, at, model=model, stream=True)
     assert attempt["outcome"] == "abandoned"
