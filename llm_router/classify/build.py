@@ -6,6 +6,7 @@ import aiohttp
 
 from llm_router.classify.api import ApiStep
 from llm_router.classify.base import Step
+from llm_router.classify.cache import DecisionCache
 from llm_router.classify.hybrid import HybridClassifier
 from llm_router.classify.ollama import OllamaStep
 from llm_router.clock import Clock
@@ -24,11 +25,14 @@ def build_classifier(
     catalog: CatalogHolder,
     config: ConfigHolder,
     is_shut: Callable[[str], bool],
+    *,
+    cache: DecisionCache | None = None,
 ) -> HybridClassifier:
     """Return the classifier of `settings.classifier.mode`; call `start()` before, `close()` after.
 
     `is_shut` says that a model, or the whole provider, must not be called now. `ollama_session`
-    is not the provider's: that one may go through a proxy.
+    is not the provider's: that one may go through a proxy. `cache` is where decisions are
+    remembered, one of the classifier's own unless given.
     """
     mode = settings.classifier.mode
     if mode == "local":
@@ -42,4 +46,6 @@ def build_classifier(
     if mode in ("api", "hybrid"):
         model = settings.classifier.api_model
         steps.append(ApiStep(upstream, catalog, config, model, clock, is_shut))
-    return HybridClassifier(settings.classifier, steps, clock, asks_first=mode != "hybrid")
+    return HybridClassifier(
+        settings.classifier, steps, clock, asks_first=mode != "hybrid", cache=cache
+    )

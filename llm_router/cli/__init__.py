@@ -36,6 +36,7 @@ GROUPS: dict[str, dict[str, str]] = {
         "config": "export, apply, list or roll back categories, chains and aliases",
         "import": "take over a router_config.json of the original system",
         "explain": "say how a prompt would be routed, and why",
+        "eval": "score the decisions on labelled prompts",
     },
     "Look": {
         "report": "what it cost, by day, model or category",

@@ -22,6 +22,7 @@ from llm_router.clock import SystemClock
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.plan import make_plan
 from llm_router.routing.catalog import Catalog
+from llm_router.settings import Settings
 from llm_router.settings_load import Loaded
 from llm_router.storage.models import load_catalog
 from llm_router.storage.sqlite import open_reader
@@ -60,15 +61,16 @@ async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
         None,
         settings=settings,
         config=await asyncio.to_thread(in_force, loaded),
-        catalog=await _catalog(loaded),
+        catalog=await stored_catalog(settings),
         classifier=HybridClassifier(settings.classifier, (), SystemClock()),
         book=_NoBook(),
     )
     return explanation(plan, None)
 
 
-async def _catalog(loaded: Loaded) -> Catalog:
-    path = loaded.settings.ledger.path
+async def stored_catalog(settings: Settings) -> Catalog:
+    """Return the model list that the database holds, or none."""
+    path = settings.ledger.path
     if not path.exists():
         return Catalog()
     async with open_reader(path) as reader:

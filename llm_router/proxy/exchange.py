@@ -192,7 +192,7 @@ class Exchange:
                 note=note,
             )
         )
-        if attempt.kind == "classifier" and self.decision is not None:
+        if self.is_finished or (attempt.kind == "classifier" and self.decision is not None):
             self._flush()
 
     def finish(self, outcome: Outcome, http_status: int | None, error_class: str | None) -> None:

@@ -415,6 +415,14 @@ def test_a_classifier_call_may_end_after_its_request(bench: Bench) -> None:
     assert (entry.id, entry.cost, entry.note) == (late.id, PAID, "too late")
 
 
+def test_a_call_for_an_explanation_may_be_late_too() -> None:
+    bench = Bench(is_begun=False)
+    late = bench.exchange.attempt("classifier", "a/b")
+    bench.exchange.finish("completed", 200, None)
+    bench.exchange.attempt_over(late, "completed", PAID)
+    assert bench.kinds() == [[AttemptStarted], [AttemptFinished]]
+
+
 def test_a_late_classifier_call_is_journaled_at_once(bench: Bench) -> None:
     """Not with the end of a stream that may run for half an hour."""
     late = bench.exchange.attempt("classifier", "a/b")
