@@ -67,13 +67,16 @@ def url(sockets: Sequence[socket.socket]) -> str:
 
 
 def cannot_listen(server: ServerSettings, exc: OSError) -> RouterError:
-    # asyncio wraps what the system says in the address, which stands here already.
-    number = exc.errno or 0
-    reason = os.strerror(number) if number > 0 else exc.strerror or str(exc)
     return RouterError(
-        f"cannot listen on {server.host}:{server.port}: {reason}. "
-        "Stop what uses it, or choose another with ROUTER_PORT."
+        f"cannot listen on {server.host}:{server.port}: {reason(exc)}. "
+        "Stop what uses it, or choose another with --port or ROUTER_PORT."
     )
+
+
+def reason(exc: OSError) -> str:
+    """Return what the system says, without the address that asyncio wraps it in."""
+    number = exc.errno or 0
+    return os.strerror(number) if number > 0 else exc.strerror or str(exc)
 
 
 def _addresses(

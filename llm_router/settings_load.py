@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import SecretStr
@@ -60,10 +61,12 @@ def load(
     env_file: Path | None = None,
     environ: Mapping[str, str] = os.environ,
     base_dir: Path = Path(),
+    options: Mapping[str, object] = MappingProxyType({}),
 ) -> Loaded:
     """Read every source; raises SettingsError at the first thing that cannot be used.
 
     `config.toml` and `.env` in `base_dir` are read when they exist; files that are named must.
+    `options` of the command line, by `section.key`, go before all of them.
     A missing API key is no fault here: `require_api_key` asks for it where it is needed.
     """
     toml = _existing(config_file, base_dir / "config.toml")
@@ -73,7 +76,8 @@ def load(
         *((path, read_env_file(path)) for path in dotenv),
         (None, read_environment(environ)),
     ]
-    given = _in_force(layer for _, layer in layers)
+    named = {key: Given(value, f"--{key.partition('.')[2]}") for key, value in options.items()}
+    given = {**_in_force(layer for _, layer in layers), **named}
     with_secrets = [path for path, layer in layers if path and _has_secrets(layer)]
     doubts = [doubt for _, layer in layers for doubt in layer.doubts]
     seed_file, raw = next(

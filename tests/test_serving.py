@@ -62,7 +62,7 @@ async def test_a_port_in_use_is_said_in_one_sentence_and_nothing_is_left(
                 raise AssertionError
     assert str(caught.value) == (
         f"cannot listen on 127.0.0.1:{port}: Address already in use. "
-        "Stop what uses it, or choose another with ROUTER_PORT."
+        "Stop what uses it, or choose another with --port or ROUTER_PORT."
     )
     async with serving.running(settings, default_config()):
         pass

@@ -89,12 +89,33 @@ def settings_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(args: argparse.Namespace) -> "Loaded":
-    """Load settings as the arguments say; what is doubtful about them goes to stderr."""
+def address_options(parser: argparse.ArgumentParser) -> None:
+    """Add --host and --port, which `load` puts above every other source."""
+    from llm_router.cli.arguments import whole
+
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument(
+        "--port", type=whole(0, 65_535), help="TCP port; 0 takes any free one (default: 3456)"
+    )
+
+
+def load(args: argparse.Namespace, **sources: Any) -> "Loaded":
+    """Load settings as the arguments say; what is doubtful about them goes to stderr.
+
+    `sources` is passed on to `settings_load.load`.
+    """
     from llm_router import settings_load
 
+    options = {
+        f"server.{name}": value
+        for name in ("host", "port")
+        if (value := getattr(args, name, None)) is not None
+    }
     loaded = settings_load.load(
-        config_file=getattr(args, "config", None), env_file=getattr(args, "env_file", None)
+        config_file=getattr(args, "config", None),
+        env_file=getattr(args, "env_file", None),
+        options=options,
+        **sources,
     )
     for warning in loaded.warnings:
         sys.stderr.write(f"llm-router: warning: {warning}\n")

@@ -21,7 +21,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_router import platform
-from llm_router.cli import load, print_table, settings_options, write_json
+from llm_router.cli import load, print_table, write_json
+from llm_router.cli.ledger_file import ledger_options
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import SystemClock
 from llm_router.errors import NotFound
@@ -45,8 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("reset",), help="let a model in again")
     parser.add_argument("model", nargs="?", help="an alias, a full id, a gate, or all")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--db", type=Path, metavar="PATH", help="database (default: ledger.path)")
-    settings_options(parser)
+    ledger_options(parser)
     parser.set_defaults(wrong_usage=parser.error)
 
 
@@ -105,7 +105,8 @@ def _reset(loaded: Loaded, path: Path, args: argparse.Namespace) -> int:
         write_json(answer)
     else:
         names = ", ".join(answer["cleared"])
-        sys.stdout.write(f"let in again: {names}\n" if names else "it was not shut out\n")
+        nothing = "nothing was shut out" if answer["reset"] == ALL else "it was not shut out"
+        sys.stdout.write(f"let in again: {names}\n" if names else f"{nothing}\n")
     return 0
 
 

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("history", _history, "who changed what, when, from what to what"),
         ("rollback", _rollback, "put an older version in force again"),
     ):
-        action = actions.add_parser(name, help=help_line, description=help_line)
+        action = actions.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
         action.set_defaults(run_action=run_action)
         action.add_argument("--json", action="store_true", help="print JSON")
         settings_options(action)
@@ -182,7 +182,7 @@ def _read(file: str) -> RoutingConfig:
     except UnicodeDecodeError as exc:
         raise SettingsError(f"{file} is not UTF-8 text.") from exc
     except DocumentError as exc:
-        raise SettingsError(f"{file}, {exc}") from exc
+        raise SettingsError(f"{file}: {exc}") from exc
 
 
 def _parsed(answer: dict[str, Any]) -> RoutingConfig:

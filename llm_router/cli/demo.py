@@ -13,13 +13,13 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from llm_router import serving
+from llm_router.cli import address_options, load
 from llm_router.cli.demo_ledger import own_ledger
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.demo.upstream import serve as serve_upstream
 from llm_router.logs import set_up_logging
 from llm_router.settings import Settings
 from llm_router.settings_load import Loaded, check_start
-from llm_router.settings_load import load as load_settings
 
 _TAKEN = ("ROUTER_HOST", "ROUTER_PORT", "ROUTER_DB")
 _CHUNK_GAP_MS = 30  # a stream that a person can see streaming
@@ -44,13 +44,12 @@ In any OpenAI client: base_url="{url}/v1", model="router", any key. Ctrl-C ends 
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    del parser  # nothing to choose: a demo has no options
+    address_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    del args
     environ = {k: v for k, v in os.environ.items() if k in _TAKEN or k.startswith("LLM_ROUTER_")}
-    loaded = load_settings(base_dir=Path(os.devnull), environ=environ)
+    loaded = load(args, base_dir=Path(os.devnull), environ=environ)
     check_start(loaded.settings, loaded.sources)
     set_up_logging(loaded.settings.log)
     serving.run(_serve(loaded))

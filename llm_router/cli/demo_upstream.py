@@ -14,6 +14,7 @@ from collections.abc import Callable
 from llm_router.cli.arguments import whole
 from llm_router.demo.upstream import DemoUpstream, serve
 from llm_router.errors import RouterError
+from llm_router.listening import reason
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
             runner.run(_serve(demo, args.host, args.port))
     except OSError as exc:
-        raise RouterError(f"cannot listen on {args.host}:{args.port}: {exc}") from exc
+        raise RouterError(f"cannot listen on {args.host}:{args.port}: {reason(exc)}") from exc
     except KeyboardInterrupt:
         # Ctrl-C where the loop takes no signal handlers.
         return 0

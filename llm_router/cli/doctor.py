@@ -191,8 +191,14 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _print(facts: dict[str, Any]) -> None:
     for title, entries in facts.items():
         sys.stdout.write(f"{title}\n")
-        lines = entries.items() if isinstance(entries, dict) else enumerate(entries, 1)
-        for name, value in lines:
-            sys.stdout.write(f"  {name}: {value}\n")
-        if not entries:
-            sys.stdout.write("  none\n")
+        lines = [_line(*fact) for fact in entries.items()] if isinstance(entries, dict) else entries
+        for line in lines or ["none"]:
+            sys.stdout.write(f"  {line}\n")
+
+
+def _line(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{number} {kind}" for kind, number in value.items())
+    elif isinstance(value, bool):
+        value = "yes" if value else "no"
+    return f"{name}: {value}"

@@ -9,7 +9,7 @@ import logging
 import sys
 
 from llm_router import serving
-from llm_router.cli import load, settings_options
+from llm_router.cli import address_options, load, settings_options
 from llm_router.cli.demo_ledger import set_aside
 from llm_router.cli.seed import ignored
 from llm_router.logs import set_up_logging
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    address_options(parser)
     settings_options(parser)
 
 

@@ -16,7 +16,7 @@ _CLOSING = (400, 413)  # the rest of such a body is not worth reading
 def json_answer(
     data: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    body = msgspec.json.encode(data)
+    body = msgspec.json.encode(data) + b"\n"  # so that a terminal's prompt is on its own line
     return web.Response(
         body=body, status=status, headers=headers, content_type="application/json", charset="utf-8"
     )

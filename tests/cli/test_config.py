@@ -67,9 +67,9 @@ def test_it_can_be_read_from_a_pipe(run: Run, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"[aliases]", "bad.toml, categories: is missing"),
-        (DEFAULTS.encode() + b"[server]\nport = 1", "bad.toml, server: unknown field"),
-        (b"[", "bad.toml, not valid TOML"),
+        (b"[aliases]", "bad.toml: categories: is missing"),
+        (DEFAULTS.encode() + b"[server]\nport = 1", "bad.toml: server: unknown field"),
+        (b"[", "bad.toml: not valid TOML"),
         (b"\xff", "bad.toml is not UTF-8 text"),
         (None, "bad.toml cannot be read: No such file"),
     ],

@@ -95,9 +95,12 @@ def test_what_would_stop_serve_is_a_problem(run: Run, monkeypatch: pytest.Monkey
 
 
 def test_people_get_lines(run: Run) -> None:
+    run("migrate")
     status, out, _ = run("doctor")
     assert status == 0
     assert "versions\n  llm-router: " in out
+    assert "  exists: yes\n" in out
+    assert "  rows: 0 requests, 0 attempts, 0 in flight, None configuration\n" in out
     assert out.endswith("problems\n  none\n")
 
 

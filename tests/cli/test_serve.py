@@ -48,7 +48,7 @@ def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:
     assert (status, out) == (1, "")
     assert err == (
         f"llm-router: cannot listen on 127.0.0.1:{port}: Address already in use. "
-        "Stop what uses it, or choose another with ROUTER_PORT.\n"
+        "Stop what uses it, or choose another with --port or ROUTER_PORT.\n"
     )
     assert list(folder.iterdir()) == [], "nothing had begun"
 
@@ -75,10 +75,10 @@ def test_what_a_demo_wrote_is_set_aside(folder: Path) -> None:
 # Reasons not to start, each found before anything is opened
 
 
-def refused(run: Run, folder: Path) -> str:
+def refused(run: Run, folder: Path, *options: str) -> str:
     """Return the one line that `serve` says instead of serving."""
     before = set(folder.iterdir())
-    status, out, err = run("serve")
+    status, out, err = run("serve", *options)
     assert (status, out) == (1, "")
     assert err.startswith("llm-router: ")
     assert err.count("\n") == 1
@@ -139,6 +139,19 @@ def test_a_bad_setting_is_named(
     assert words in err
     assert "config.toml" in err
     assert KEY not in err
+
+
+def test_the_command_line_says_where_to_listen_whatever_else_is_written_down(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "config.toml").write_text("[server]\nport = 1111\n")
+    monkeypatch.setenv("OPENROUTER_API_KEY", KEY)
+    monkeypatch.setenv("LLM_ROUTER_SERVER__PORT", "2222")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert f"cannot listen on 127.0.0.1:{port}: " in refused(run, folder, "--port", str(port))
+    err = refused(run, folder, "--host", "0.0.0.0")
+    assert err.startswith("llm-router: --host: 0.0.0.0 can be reached from other machines")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
