@@ -222,9 +222,15 @@ class Breakers:
     def restore(self, rows: Iterable[StoredBreaker]) -> None:
         """Take up the state that an earlier process left, with exactly the time remaining.
 
-        Failure counts are not taken up, and a probe that was under way then is lost.
+        A probe that was under way then is lost. Failures count on: a router that is restarted
+        again and again would otherwise never shut a model out.
         """
+        rows = list(rows)
         self.follow(rows)
+        for row in rows:
+            if row.state == "closed" and row.failures:
+                gate = self._shared.get(row.subject) or self._gate(row.subject)
+                gate.remember(row.failures)
         for gate in (*self._shared.values(), *self._models.values()):
             gate.lose_probe()
 

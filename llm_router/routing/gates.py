@@ -123,6 +123,7 @@ class Gate:
                 self.horizon = horizon
                 if self.failed:
                     self.failed = [other for other in self.failed if other > horizon]
+                    self._changed("closed", request_id)
         elif self._is_live_probe(number):
             self._close("the probe succeeded", horizon, request_id)
         else:
@@ -137,6 +138,7 @@ class Gate:
                 return
             self.failed.append(number)
             if len(self.failed) < self._limits.failures:
+                self._changed("closed", request_id)
                 return
             if len(self.failed) > 1:
                 reason = f"{len(self.failed)} failures in a row, the last: {reason}"
@@ -164,9 +166,8 @@ class Gate:
 
     def reset(self, latest: int, reason: str) -> None:
         """Close and forget everything; calls admitted up to `latest` can no longer speak."""
-        if self.is_clear:
+        if self.is_clear and not self.failed:
             self.horizon = latest
-            self.failed = []
         else:
             self.cooldown_until = 0.0
             self._close(reason, latest, None)
@@ -201,6 +202,10 @@ class Gate:
         self.until = now + wait_left_s
         self.cooldown_until = now + cooldown_left_s if cooldown_left_s else 0.0
         self.is_clear = state == "closed" and not cooldown_left_s
+
+    def remember(self, failures: int) -> None:
+        """Count failures of an earlier process; a success of any admission of ours ends them."""
+        self.failed = [0] * min(failures, self._limits.failures - 1)
 
     def lose_probe(self) -> None:
         """Open again where an earlier process was probing, which it no longer can."""
