@@ -26,6 +26,8 @@ from llm_router.tasks import spawn
 log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 16 * 1024 * 1024
+# A database that takes no rows must not fill the disk: these are 4 GiB, some million requests.
+MAX_SEGMENTS = 256
 MAX_BACKLOG_BYTES = 64 * 1024 * 1024
 # How much of a backlog one append writes on the side: enough to shrink it, too little to feel.
 _FRAMES_PER_APPEND = 32
@@ -53,6 +55,7 @@ class Journal:
         self._retired: list[int] = []
         self._backlog: deque[bytes] = deque()
         self._is_torn = False
+        self._is_full = False  # too many segments wait for the database
         self._is_unsynced = self._is_new = True  # the segment's name is not on the disk yet
         self._cannot_sync = False
         self._stopping = asyncio.Event()
@@ -83,6 +86,7 @@ class Journal:
 
     async def sync(self) -> None:
         """Have the disk confirm what was appended so far, if it can."""
+        self._is_full = self._is_full and self._has_too_many_segments()
         self._drain(_FRAMES_PER_TICK)
         if not self._is_unsynced:
             return
@@ -128,6 +132,9 @@ class Journal:
             os.close(fd)
 
     def _write(self, data: bytes) -> bool:
+        if self._is_full:
+            self._failed(f"{MAX_SEGMENTS} segments wait for the database")
+            return False
         try:
             written = os.write(self._fd, data)
         except OSError as exc:
@@ -189,6 +196,11 @@ class Journal:
         self._segment, self._fd = segment, fd
         self._size, self._rotate_at = 0, self._segment_bytes
         self._is_new = True
+        self._is_full = self._has_too_many_segments()
+
+    def _has_too_many_segments(self) -> bool:
+        ours = [s for s in segments.listed(self._folder) if s.process == self.process]
+        return len(ours) > MAX_SEGMENTS
 
     def _sync_before_answering(self) -> None:
         try:

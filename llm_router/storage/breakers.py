@@ -7,6 +7,7 @@ from datetime import datetime
 
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.breaker import MAX_MODELS
 from llm_router.routing.merge import Claimed, settle
 from llm_router.routing.snapshot import StoredBreaker
 from llm_router.storage.readable import Readable
@@ -16,6 +17,11 @@ INSERT OR REPLACE INTO breakers (
     subject, state, since, until, until_boot_s, cooldown_until, cooldown_boot_s,
     boot_id, reason, failures, wait_s, stamp, serial)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(serial), 0) + 1 FROM breakers))
+"""
+# Clients may name models without end; as many are remembered here as in memory.
+_FORGET = """
+DELETE FROM breakers WHERE state = 'closed'
+AND serial < (SELECT serial FROM breakers ORDER BY serial DESC LIMIT 1 OFFSET ?)
 """
 _ADD_TRANSITION = """
 INSERT INTO breaker_transitions (at, subject, from_state, to_state, reason, request_id)
@@ -59,6 +65,7 @@ def write_changes(db: sqlite3.Connection, changes: Iterable[BreakerChanged]) -> 
         if settled.is_move:
             move = (change.subject, change.from_state, change.to_state, change.reason)
             db.execute(_ADD_TRANSITION, (utc_text(change.at), *move, change.request_id))
+    db.execute(_FORGET, (MAX_MODELS - 1,))
 
 
 def claim(

@@ -199,6 +199,33 @@ async def test_a_backlog_has_a_cap_and_says_what_it_dropped(
     assert f"{20 - kept} frames lost" in caplog.text
 
 
+async def test_a_database_that_takes_no_rows_does_not_fill_the_disk(
+    ledger: LedgerSettings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """F86: so many segments may wait, then memory, and once they are taken all goes on."""
+    monkeypatch.setattr(journal_module, "MAX_SEGMENTS", 3)
+    ledger.journals.mkdir()
+    journal = Journal(ledger.journals, sync_s=1, segment_bytes=100)
+    for number in range(30):
+        journal.append(request_started(f"r{number}"))
+    assert len(segments.listed(ledger.journals)) == 4
+    assert journal.is_failing
+    assert "3 segments wait for the database" in caplog.text
+    await journal.sync()
+    assert journal.is_failing
+    taken = entries_in(ledger.journals)
+    for segment in segments.listed(ledger.journals)[:-1]:
+        (ledger.journals / segment.name).unlink()
+    for _ in range(30):  # as often as there is room for no more than three
+        await journal.sync()
+        taken += entries_in(ledger.journals)
+        for segment in segments.listed(ledger.journals)[:-1]:
+            (ledger.journals / segment.name).unlink()
+    assert not journal.is_failing
+    assert {entry.id for entry in taken} == {f"r{number}" for number in range(30)}
+    journal.close()
+
+
 async def test_a_long_backlog_is_written_bit_by_bit_and_in_order(
     ledger: LedgerSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,3 +134,18 @@ async def test_a_restart_reads_what_the_breaker_wrote(database: Database) -> Non
     refusal = again.admit(MODEL, "r")
     assert isinstance(refusal, Refusal)
     assert refusal.retry_after_s == 199.75
+
+
+async def test_models_without_end_leave_rows_with_an_end(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T23: clients may name whatever they like; what is not closed stays."""
+    monkeypatch.setattr("llm_router.storage.breakers.MAX_MODELS", 10)
+    await store(database, OPENED)
+    for number in range(30):
+        name, until = f"made/up-{number}", NOON + number
+        await store(
+            database, then(OPENED, "closed", 1, from_state="closed", subject=name, until=until)
+        )
+    kept = [row.subject for row in await load(database)]
+    assert sorted(kept) == sorted([MODEL, *(f"made/up-{n}" for n in range(20, 30))])
