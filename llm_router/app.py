@@ -18,6 +18,7 @@ from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
 from llm_router.ledger.reconcile import Reconciler
 from llm_router.proxy.in_flight import InFlight
+from llm_router.proxy.sessions import Sessions
 from llm_router.routing.breaker import ACCOUNT, Breakers
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import ConfigHolder, RoutingConfig
@@ -69,6 +70,7 @@ def create_app(
     app[keys.CONFIG] = ConfigHolder(seed)
     app[keys.CATALOG] = CatalogHolder()
     app[keys.IN_FLIGHT] = InFlight()
+    app[keys.SESSIONS] = Sessions(clock) if settings.classifier.sticky == "session" else None
     app[keys.ACCESS] = Access(settings.server, clock)
     app[keys.LIFECYCLE] = Lifecycle(clock.wall())
     app[keys.ANSWERS] = Answers(clock)

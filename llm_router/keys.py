@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llm_router.ledger.journal import Journal
     from llm_router.proxy.exchange import Exchange
     from llm_router.proxy.in_flight import InFlight
+    from llm_router.proxy.sessions import Sessions
     from llm_router.routing.breaker import Breakers
     from llm_router.routing.catalog import CatalogHolder
     from llm_router.storage.config import ConfigStore
@@ -34,6 +35,7 @@ INGESTOR: web.AppKey["Ingestor"] = web.AppKey("ingestor")
 BREAKERS: web.AppKey["Breakers"] = web.AppKey("breakers")
 CATALOG: web.AppKey["CatalogHolder"] = web.AppKey("catalog")
 CLASSIFIER: web.AppKey["Classifier"] = web.AppKey("classifier")
+SESSIONS: web.AppKey["Sessions | None"] = web.AppKey("sessions")
 UPSTREAM: web.AppKey["UpstreamClient"] = web.AppKey("upstream")
 ACCESS: web.AppKey["Access"] = web.AppKey("access")
 SCOPES: web.AppKey["dict[web.AbstractRoute, Scope]"] = web.AppKey("scopes")

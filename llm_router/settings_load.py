@@ -106,7 +106,6 @@ def check_supported(settings: Settings, sources: Mapping[str, str]) -> None:
     server, classifier = settings.server, settings.classifier
     for key, is_refused, allowed in (
         ("classifier.mode", classifier.mode == "local", "keywords, ollama, api or hybrid"),
-        ("classifier.sticky", classifier.sticky == "session", "off"),
         ("server.workers", server.workers > 1, "1"),
         ("ledger.store_text", settings.ledger.store_text, "false"),
     ):

@@ -90,6 +90,7 @@ class Exchange:
         self.attempts = 0  # chat calls sent
         self.usage: Usage = NO_USAGE
         self.first_chunk_ms: int | None = None
+        self.answered_by: str | None = None  # the model of which the client has got something
         self._left_out: dict[str, str] = {}
 
     def begin(
@@ -175,6 +176,8 @@ class Exchange:
         if attempt.kind == "chat":
             self._upstream_ms += total_ms
             self.usage = facts.usage
+            if outcome == "completed" or attempt.first_chunk_ms is not None:
+                self.answered_by = attempt.model
         self._pending.append(
             AttemptFinished(
                 id=attempt.id,

@@ -24,6 +24,7 @@ from llm_router.keys import (
     IN_FLIGHT,
     JOURNAL,
     REQUEST_ID,
+    SESSIONS,
     SETTINGS,
     UPSTREAM,
 )
@@ -34,6 +35,7 @@ from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.exchange import ClassifierBook, Exchange
 from llm_router.proxy.plan import make_plan
 from llm_router.proxy.relay import ClientStream
+from llm_router.proxy.sessions import session_of
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.headers import for_upstream
 from llm_router.web.routes import Route, Scope
@@ -70,7 +72,9 @@ async def _answer(request: web.Request, exchange: Exchange) -> web.StreamRespons
     raw = await read_body(request)
     headers = for_upstream(request.headers)
     body = parse_body(raw, headers.get(SESSION_HEADER))
-    exchange.begin(body.model, body.is_stream, request[CLIENT_KEY], body.session)
+    session = session_of(app[SESSIONS], body, request[CLIENT_KEY])
+    name = body.session if session is None else session.name
+    exchange.begin(body.model, body.is_stream, request[CLIENT_KEY], name)
     config, catalog = app[CONFIG].current, app[CATALOG].current
     plan = await make_plan(
         body,
@@ -80,6 +84,7 @@ async def _answer(request: web.Request, exchange: Exchange) -> web.StreamRespons
         catalog=catalog,
         classifier=app[CLASSIFIER],
         book=ClassifierBook(exchange),
+        session=session,
     )
     exchange.decided(plan.decision)
     context = Context(
@@ -93,7 +98,11 @@ async def _answer(request: web.Request, exchange: Exchange) -> web.StreamRespons
         client=ClientStream(request, settings),
         headers=headers,
     )
-    return await dispatch(context, plan.chain)
+    try:
+        return await dispatch(context, plan.chain)
+    finally:
+        if plan.sticks_to is not None and exchange.answered_by is not None:
+            plan.sticks_to.keep(plan.decision, exchange.answered_by)
 
 
 def _shutting_down(request: web.Request, exchange: Exchange) -> Unavailable:

@@ -12,13 +12,15 @@ from llm_router.keys import (
     CONFIG,
     JOURNAL,
     REQUEST_ID,
+    SESSIONS,
     SETTINGS,
 )
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.exchange import ClassifierBook, Exchange
 from llm_router.proxy.plan import Plan, make_plan
+from llm_router.proxy.sessions import session_of
 from llm_router.routing.breaker import Breakers
-from llm_router.web.chat import CATEGORY_HEADER, read_body
+from llm_router.web.chat import CATEGORY_HEADER, SESSION_HEADER, read_body
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 
@@ -27,15 +29,17 @@ async def explain(request: web.Request) -> web.StreamResponse:
     """A classifier that has to be asked is asked, and booked like any other call."""
     app = request.app
     exchange = Exchange(request[REQUEST_ID], app[JOURNAL], app[CLOCK])
+    body = parse_body(await read_body(request), request.headers.get(SESSION_HEADER))
     try:
         plan = await make_plan(
-            parse_body(await read_body(request)),
+            body,
             request.headers.get(CATEGORY_HEADER),
             settings=app[SETTINGS],
             config=app[CONFIG].current,
             catalog=app[CATALOG].current,
             classifier=app[CLASSIFIER],
             book=ClassifierBook(exchange),
+            session=session_of(app[SESSIONS], body, None),
         )
     finally:
         exchange.finish("completed", 200, None)

@@ -63,3 +63,79 @@ async def test_a_row_says_which_classifier_could_not_decide(
         await ask(router)
         [row] = await router.rows()
     assert (row["classifier"], row["skipped"]) == ("keywords", "api: HTTP 503")
+
+
+# Sessions
+
+HELLO, CODE = "Hello there, how are you today?", "Write a python function that parses json"
+STICKY = {"sticky": "session"}
+
+
+async def served(router: Router, text: str, session: str | None = "s", **more: object) -> list[str]:
+    """Ask once; return the category and the model."""
+    headers = {} if session is None else {"x-session-id": session}
+    async with router.chat(text, headers=headers, **more) as response:
+        assert response.status == 200, await response.text()
+        await response.read()
+        return [response.headers["x-router-category"], response.headers["x-router-model"]]
+
+
+async def test_a_session_keeps_its_model_until_a_stronger_category_comes(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    async with start(classifier=STICKY) as router:
+        assert await served(router, HELLO) == ["conversation", GLM]
+        assert await served(router, WHY) == ["reasoning", AURORA]
+        assert await served(router, HELLO) == ["reasoning", AURORA]
+        assert await served(router, CODE, stream=True) == ["code", GLM]
+        assert await served(router, WHY) == ["code", GLM]
+        assert await served(router, WHY, session="other") == ["reasoning", AURORA]
+        rows = await router.rows()
+    assert [row["session"] for row in rows] == ["s"] * 5 + ["other"]
+    assert rows[2]["rule"].startswith(f"the session keeps {AURORA}; this turn alone: conversation")
+
+
+async def test_a_session_moves_when_its_model_is_shut_out_and_stays_there(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    async with start(classifier=STICKY, breaker={"failures": 1}) as router:
+        assert await served(router, WHY) == ["reasoning", AURORA]
+        upstream.fail(AURORA, status=500, times=1)
+        assert await served(router, WHY) == ["reasoning", GLM]
+        await router.send("POST", "/circuit-breaker/reset/all")
+        assert await served(router, WHY) == ["reasoning", GLM]
+        assert await served(router, WHY, session="other") == ["reasoning", AURORA]
+
+
+async def test_without_a_name_the_conversations_beginning_tells(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    first = {"role": "user", "content": CODE}
+    more = [first, {"role": "assistant", "content": "def f(): ..."}]
+    async with start(classifier=STICKY) as router:
+        assert await served(router, CODE, session=None) == ["code", GLM]
+        messages = [*more, {"role": "user", "content": WHY}]
+        assert await served(router, "", session=None, messages=messages) == ["code", GLM]
+        one, two = await router.rows()
+    assert one["session"] == two["session"]
+    assert one["session"].startswith("begins-")
+
+
+async def test_sessions_are_not_kept_unless_the_setting_says_so(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    async with start() as router:
+        assert await served(router, CODE) == ["code", GLM]
+        assert await served(router, WHY) == ["reasoning", AURORA]
+
+
+async def test_an_explanation_knows_the_session_and_does_not_touch_it(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    body = {"messages": [{"role": "user", "content": WHY}], "session_id": "s"}
+    async with start(classifier=STICKY) as router:
+        assert (await router.send("POST", "/route/explain", body))["category"] == "reasoning"
+        assert await served(router, CODE) == ["code", GLM]
+        shown = await router.send("POST", "/route/explain", body)
+    assert (shown["category"], shown["model"]) == ("code", GLM)
+    assert "the session keeps" in shown["rule"]

@@ -7,11 +7,13 @@ from llm_router.classify.base import CallBook, Classifier, Decision, Prompt
 from llm_router.errors import InvalidRequest, ModelNotFound, UnknownCategory
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.plan import Plan, make_plan
+from llm_router.proxy.sessions import Session, Sessions
 from llm_router.routing.catalog import Catalog, read_models
 from llm_router.routing.chain import GONE
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.settings import ClassifierSettings, ModelSettings, Settings
+from tests.fakes.clock import Clock
 
 TOOLS = [{"type": "function", "function": {"name": "f"}}]
 CATALOG = Catalog(
@@ -50,6 +52,7 @@ async def plan(
     forced: str | None = None,
     settings: Settings | None = None,
     catalog: Catalog = CATALOG,
+    session: Session | None = None,
     **body: Any,
 ) -> Plan:
     body = {"messages": [{"role": "user", "content": text}], **body}
@@ -61,6 +64,7 @@ async def plan(
         catalog=catalog,
         classifier=cast(Classifier, classifier),
         book=BOOK,
+        session=session,
     )
 
 
@@ -154,3 +158,63 @@ async def test_a_message_that_can_be_read_in_two_ways_is_not_classified(
             classifier=cast(Classifier, classifier),
             book=BOOK,
         )
+
+
+# Sessions
+
+
+def in_session(name: str = "s") -> Session:
+    return Session(Sessions(Clock()), None, name, is_guessed=False)
+
+
+async def test_a_session_keeps_category_and_model(classifier: FakeClassifier) -> None:
+    session = in_session()
+    session.keep(Decision("code", "local", 0.9), "openai/gpt-4o-mini")
+    made = await plan(classifier, session=session)
+    assert (made.decision.category, made.decision.by) == ("code", "local")
+    assert models(made) == ["openai/gpt-4o-mini", "z-ai/glm-5", "openrouter/aurora-alpha"]
+    assert made.judged == Decision("reasoning", "keywords", 0.8)
+    assert made.sticks_to is session
+
+
+async def test_a_new_session_has_the_categorys_chain_and_will_stick(
+    classifier: FakeClassifier,
+) -> None:
+    session = in_session()
+    made = await plan(classifier, session=session)
+    assert models(made)[0] == "openrouter/aurora-alpha"
+    assert made.sticks_to is session
+
+
+async def test_a_stronger_category_leaves_the_sessions_model(classifier: FakeClassifier) -> None:
+    session = in_session()
+    session.keep(Decision("conversation", "local", 0.9), "openai/gpt-4o-mini")
+    made = await plan(classifier, session=session)
+    assert made.decision == Decision("reasoning", "keywords", 0.8)
+    assert models(made)[0] == "openrouter/aurora-alpha"
+
+
+async def test_tools_stick_as_well(classifier: FakeClassifier) -> None:
+    session = in_session()
+    session.keep(Decision("tools", "tools"), "z-ai/glm-5")
+    made = await plan(classifier, tools=TOOLS, session=session)
+    assert (made.decision.category, models(made)[0]) == ("tools", "z-ai/glm-5")
+
+
+@pytest.mark.parametrize(
+    ("text", "more"),
+    [
+        ("### Task:\nGenerate a title", {}),
+        ("Hi", {"forced": "reasoning"}),
+        ("Hi", {"model": "gpt-4o-mini"}),
+    ],
+    ids=["a client's own task", "a forced category", "a named model"],
+)
+async def test_some_requests_are_no_turn_of_a_session(
+    classifier: FakeClassifier, text: str, more: dict[str, Any]
+) -> None:
+    session = in_session()
+    session.keep(Decision("code", "local", 0.9), "openai/gpt-4o-mini")
+    made = await plan(classifier, text, session=session, **more)
+    assert made.decision.category != "code"
+    assert made.sticks_to is None
