@@ -13,6 +13,7 @@ from aiohttp import web
 from llm_router import keys, platform
 from llm_router.classify.build import build_classifier
 from llm_router.classify.ollama import open_session
+from llm_router.classify.shadow import Shadow
 from llm_router.clock import Clock, SystemClock
 from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
@@ -83,7 +84,7 @@ def create_app(
                 )
                 app[keys.SCOPES][added] = route.scope
     app.cleanup_ctx.extend(
-        [_database, _ledger, _journal, _breakers, _upstream, _catalog, _classifier, _costs]
+        [_database, _ledger, _journal, _breakers, _upstream, _catalog, _classifier, _shadow, _costs]
     )
     app.on_response_prepare.append(plain_headers)
     return app
@@ -167,6 +168,32 @@ async def _classifier(app: web.Application) -> AsyncIterator[None]:
         app[keys.CLASSIFIER] = classifier
         await classifier.start()
         yield
+        await classifier.close()
+
+
+async def _shadow(app: web.Application) -> AsyncIterator[None]:
+    """A classifier of another mode, that is asked when a request is over."""
+    settings = app[keys.SETTINGS]
+    mode, clock, journal = settings.classifier.shadow, app[keys.CLOCK], app[keys.JOURNAL]
+    app[keys.SHADOW] = None
+    if mode == "off":
+        yield
+        return
+    in_mode = settings.classifier.model_copy(update={"mode": mode})
+    async with open_session(settings.deadlines) as session:
+        classifier = build_classifier(
+            settings.model_copy(update={"classifier": in_mode}),
+            clock,
+            session,
+            app[keys.UPSTREAM],
+            app[keys.CATALOG],
+            app[keys.CONFIG],
+            lambda _: False,
+        )
+        await classifier.start()
+        shadow = app[keys.SHADOW] = Shadow(mode, classifier, journal.append, clock)
+        yield
+        await shadow.close()
         await classifier.close()
 
 

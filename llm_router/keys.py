@@ -10,6 +10,7 @@ from llm_router.settings import Settings
 
 if TYPE_CHECKING:
     from llm_router.classify.base import Classifier
+    from llm_router.classify.shadow import Shadow
     from llm_router.ledger.ingest import Ingestor
     from llm_router.ledger.journal import Journal
     from llm_router.proxy.exchange import Exchange
@@ -36,6 +37,7 @@ BREAKERS: web.AppKey["Breakers"] = web.AppKey("breakers")
 CATALOG: web.AppKey["CatalogHolder"] = web.AppKey("catalog")
 CLASSIFIER: web.AppKey["Classifier"] = web.AppKey("classifier")
 SESSIONS: web.AppKey["Sessions | None"] = web.AppKey("sessions")
+SHADOW: web.AppKey["Shadow | None"] = web.AppKey("shadow")
 UPSTREAM: web.AppKey["UpstreamClient"] = web.AppKey("upstream")
 ACCESS: web.AppKey["Access"] = web.AppKey("access")
 SCOPES: web.AppKey["dict[web.AbstractRoute, Scope]"] = web.AppKey("scopes")

@@ -69,6 +69,7 @@ class ClassifierSettings(Section):
     api_model: Annotated[str, Field(min_length=1)] = "qwen/qwen3-1.7b"
     tools: Literal["category", "capability"] = "category"
     sticky: Literal["off", "session"] = "off"
+    shadow: Literal["off", "keywords", "local", "ollama"] = "off"
 
 
 class ModelSettings(Section):

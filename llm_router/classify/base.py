@@ -56,6 +56,16 @@ class CallBook(Protocol):
         """Book its end, possibly after the request's own."""
 
 
+class NoBook:
+    """The book of a classifier that calls nobody who bills: keywords, the local one, Ollama."""
+
+    def attempt_started(self, model: str) -> str:
+        raise AssertionError(f"{model} was called without a ledger")
+
+    def attempt_finished(self, attempt_id: str, **facts: object) -> None:
+        raise AssertionError(f"{attempt_id} was never started")
+
+
 class StepFault(RouterError):
     """A step cannot decide this time; `str()` is the reason, one of a few fixed wordings.
 

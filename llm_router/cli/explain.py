@@ -14,6 +14,7 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
+from llm_router.classify.base import NoBook
 from llm_router.classify.hybrid import HybridClassifier
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
@@ -63,7 +64,7 @@ async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
         config=await asyncio.to_thread(in_force, loaded),
         catalog=await stored_catalog(settings),
         classifier=HybridClassifier(settings.classifier, (), SystemClock()),
-        book=_NoBook(),
+        book=NoBook(),
     )
     return explanation(plan, None)
 
@@ -75,16 +76,6 @@ async def stored_catalog(settings: Settings) -> Catalog:
         return Catalog()
     async with open_reader(path) as reader:
         return await load_catalog(reader)
-
-
-class _NoBook:
-    """Keywords call nobody, so there is nothing to book."""
-
-    def attempt_started(self, model: str) -> str:
-        raise AssertionError(f"{model} was called without a ledger")
-
-    def attempt_finished(self, attempt_id: str, **facts: object) -> None:
-        raise AssertionError(f"{attempt_id} was never started")
 
 
 def _print(shown: dict[str, Any]) -> None:

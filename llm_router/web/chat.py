@@ -26,6 +26,7 @@ from llm_router.keys import (
     REQUEST_ID,
     SESSIONS,
     SETTINGS,
+    SHADOW,
     UPSTREAM,
 )
 from llm_router.ledger.entry import Outcome
@@ -103,6 +104,9 @@ async def _answer(request: web.Request, exchange: Exchange) -> web.StreamRespons
     finally:
         if plan.sticks_to is not None and exchange.answered_by is not None:
             plan.sticks_to.keep(plan.decision, exchange.answered_by)
+        shadow = app[SHADOW]
+        if shadow is not None and plan.prompt is not None and plan.judged is not None:
+            shadow.compare(exchange.id, plan.prompt, config, plan.judged)
 
 
 def _shutting_down(request: web.Request, exchange: Exchange) -> Unavailable:

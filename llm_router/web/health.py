@@ -24,6 +24,7 @@ from llm_router.keys import (
     INGESTOR,
     JOURNAL,
     LIFECYCLE,
+    SHADOW,
 )
 from llm_router.routing.breaker import BreakerView
 from llm_router.storage.readiness import schema_version
@@ -92,7 +93,7 @@ async def _details(app: web.Application) -> dict[str, Any]:
         "config_version": config.version,
         "database": await _database(app),
         "upstream": {v.subject.removeprefix("gate:"): v.as_dict() for v in views if v.is_gate},
-        "classifier": app[CLASSIFIER].status(),
+        "classifier": _classifier(app),
         "breakers": [v.as_dict() for v in views if _is_notable(v)],
         "models": {
             "listed": len(catalog.models),
@@ -100,6 +101,11 @@ async def _details(app: web.Application) -> dict[str, Any]:
             "gone": catalog.gone(config.model_ids()),
         },
     }
+
+
+def _classifier(app: web.Application) -> dict[str, Any]:
+    status, shadow = app[CLASSIFIER].status(), app.get(SHADOW)
+    return status if shadow is None else {**status, "shadow": shadow.status()}
 
 
 async def _database(app: web.Application) -> dict[str, Any]:

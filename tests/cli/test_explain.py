@@ -99,11 +99,3 @@ def test_a_running_server_is_asked(
     assert "also       reasoning 0.25\n" in out
     assert "skipped    local: unsure; api: timeout\n" in out
     assert "[one]" in out
-
-
-def test_keywords_have_nothing_to_book() -> None:
-    book = explain._NoBook()
-    with pytest.raises(AssertionError):
-        book.attempt_started("a/b")
-    with pytest.raises(AssertionError):
-        book.attempt_finished("x")

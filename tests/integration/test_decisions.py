@@ -1,9 +1,15 @@
 """What the ledger and an explanation say about a decision, and what became of each candidate."""
 
 import json
+from pathlib import Path
 
+import pytest
+
+from llm_router import keys
 from llm_router.demo.upstream import DemoUpstream
-from tests.integration.conftest import Router, Start
+from llm_router.errors import SettingsError
+from llm_router.settings_load import load_settings
+from tests.integration.conftest import Router, Start, eventually
 
 AURORA, GLM, KIMI = "openrouter/aurora-alpha", "z-ai/glm-5", "moonshotai/kimi-k2.5"
 WHY = "Why is the sky blue? Explain it step by step."
@@ -139,3 +145,46 @@ async def test_an_explanation_knows_the_session_and_does_not_touch_it(
         shown = await router.send("POST", "/route/explain", body)
     assert (shown["category"], shown["model"]) == ("code", GLM)
     assert "the session keeps" in shown["rule"]
+
+
+# The shadow
+
+
+async def shadows(router: Router) -> list[dict[str, object]]:
+    await router.rows()
+    return [dict(row) for row in await router.app[keys.DATABASE].read(SHADOWS)]
+
+
+SHADOWS = "SELECT * FROM shadow_decisions ORDER BY request_id"
+
+
+async def test_a_shadow_books_what_another_mode_would_have_decided(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    settings = {"mode": "keywords", "shadow": "ollama", "budget_ms": 10_000}
+    async with start(classifier=settings) as router:
+        request_id = await ask(router, "Write a story about how a function works")
+        await ask(router, model="router/code")  # nothing was decided on a text
+
+        async def is_booked() -> bool:
+            return len(await shadows(router)) == 1
+
+        await eventually(is_booked)
+        [row] = await shadows(router)
+        requests = await router.rows()
+        health = await router.get("/health")
+    assert (row["request_id"], row["shadow_mode"]) == (request_id, "ollama")
+    assert (row["classifier"], row["category"]) == (
+        requests[0]["classifier"],
+        requests[0]["category"],
+    )
+    assert health["classifier"]["shadow"] == {"mode": "ollama", "dropped": 0}
+    text = " ".join(str(value) for value in row.values())
+    assert "story" not in text
+
+
+@pytest.mark.parametrize("mode", ["api", "hybrid"])
+def test_a_shadow_that_would_cost_money_is_refused(mode: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(f'[classifier]\nshadow = "{mode}"', encoding="utf-8")
+    with pytest.raises(SettingsError, match="shadow: must be off, keywords, local or ollama"):
+        load_settings(base_dir=tmp_path, environ={})
