@@ -40,7 +40,7 @@ class Log:
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
     """The loggers are as they were behind the test."""
-    root, quiet = logging.getLogger(), [logging.getLogger(n) for n in ("aiohttp", "aiosqlite")]
+    root, quiet = logging.getLogger(), [logging.getLogger("aiohttp")]
     handlers, levels = root.handlers[:], [logger.level for logger in (root, *quiet)]
     root.handlers.clear()  # or they would be closed
     token = request_id.set(None)
@@ -183,8 +183,7 @@ def test_the_level_is_what_the_settings_say(logged: Log) -> None:
 
 def test_others_stay_quiet_below_warnings(logged: Log) -> None:
     logged.begin(level="debug")
-    for name in ("aiohttp.access", "aiosqlite"):
-        logging.getLogger(name).info("chatter")
+    logging.getLogger("aiohttp.access").info("chatter")
     log.debug("ours")
     assert "chatter" not in logged.text
     assert "ours" in logged.text

@@ -131,5 +131,5 @@ async def _reset_rows(loaded: Loaded, path: Path, name: str) -> dict[str, Any]:
         breakers.restore(rows)
         shut = {view.subject for view in breakers.views() if not view.is_clear}
         breakers.reset(subject)
-        await database.transact_in_thread(partial(write_changes, changes=changes))
+        await database.transact(partial(write_changes, changes=changes))
     return {"reset": subject, "cleared": sorted(shut if subject == ALL else shut & {subject})}

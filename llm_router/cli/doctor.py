@@ -30,7 +30,7 @@ from llm_router.storage.migrate import connect_readonly, migrations, schema_vers
 from llm_router.storage.sqlite import running_server
 from llm_router.storage.trouble import explain
 
-PACKAGES = ("aiohttp", "aiosqlite", "msgspec", "pydantic", "uvloop")
+PACKAGES = ("aiohttp", "msgspec", "pydantic", "uvloop")
 AIOHTTP_FLOOR = (3, 14, 3)
 _WAL_BUG = "has the WAL bug fixed in 3.51.3; harmless while only the router writes the database"
 

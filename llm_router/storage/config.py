@@ -8,18 +8,16 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import aiosqlite
+from typing import Any
 
 from llm_router.clock import utc_text
 from llm_router.errors import DocumentError, NotFound, RouterError, StorageError
 from llm_router.routing import document
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.document import Change
-from llm_router.storage.reader import Parameters
+from llm_router.storage.readable import Readable
 from llm_router.storage.sqlite import Database
 from llm_router.tasks import spawn
 
@@ -27,12 +25,6 @@ Edit = Callable[[RoutingConfig], RoutingConfig]
 
 _REMEMBERED = 500
 _NEWEST = "SELECT version, document FROM config_versions ORDER BY version DESC LIMIT 1"
-
-
-class Reading(Protocol):
-    """A database or a reader of one."""
-
-    async def read(self, sql: str, params: Parameters = ()) -> list[sqlite3.Row]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +61,8 @@ class ConfigStore:
     async def load_or_seed(self, seed: RoutingConfig) -> RoutingConfig:
         """Put the newest version in force; an empty database gets `seed` as its version 1."""
 
-        async def job(db: aiosqlite.Connection) -> RoutingConfig:
-            return await _newest(db) or await self._append(db, "start", "seed", seed, 0)
+        def job(db: sqlite3.Connection) -> RoutingConfig:
+            return _newest(db) or self._append(db, "start", "seed", seed, 0)
 
         return self._in_force(await self._database.transact(job))
 
@@ -81,29 +73,29 @@ class ConfigStore:
         An edit that changes nothing makes no version. StorageError leaves the old one in force.
         """
 
-        async def job(db: aiosqlite.Connection) -> RoutingConfig:
-            current = await _newest(db)
+        def job(db: sqlite3.Connection) -> RoutingConfig:
+            current = _newest(db)
             if current is None:
                 raise StorageError("the database has no configuration yet; start the server once")
             after = edit(current)
             if document.to_dict(after) == document.to_dict(current):
                 return current
-            return await self._append(db, actor, action, after, current.version)
+            return self._append(db, actor, action, after, current.version)
 
         return await self._commit(job)
 
     async def rollback(self, version: int, actor: str) -> RoutingConfig:
         """Put an older version's document in force again, as a new version."""
 
-        async def job(db: aiosqlite.Connection) -> RoutingConfig:
-            rows = await db.execute_fetchall(
+        def job(db: sqlite3.Connection) -> RoutingConfig:
+            rows = db.execute(
                 "SELECT version, document FROM config_versions WHERE version = ?", (version,)
             )
             for row in rows:
-                old, newest = _parsed(row), await _newest_version(db)
+                old, newest = _parsed(row), _newest_version(db)
                 if version == newest:
                     return old
-                return await self._append(db, actor, f"rollback to {version}", old, newest)
+                return self._append(db, actor, f"rollback to {version}", old, newest)
             raise NotFound(f"There is no version {version} of the configuration.")
 
         return await self._commit(job)
@@ -111,9 +103,9 @@ class ConfigStore:
     async def history(self, limit: int = 50) -> list[Version]:
         return await history(self._database, limit)
 
-    async def _append(
+    def _append(
         self,
-        db: aiosqlite.Connection,
+        db: sqlite3.Connection,
         actor: str,
         action: str,
         config: RoutingConfig,
@@ -121,16 +113,14 @@ class ConfigStore:
     ) -> RoutingConfig:
         config = RoutingConfig(newest + 1, config.categories, config.aliases)
         text = json.dumps(document.to_dict(config), ensure_ascii=False, separators=(",", ":"))
-        await db.execute(
+        db.execute(
             "INSERT INTO config_versions (version, created_at, actor, action, document) "
             "VALUES (?, ?, ?, ?, ?)",
             (config.version, utc_text(self._wall()), actor, action, text),
         )
         return config
 
-    async def _commit(
-        self, job: Callable[[aiosqlite.Connection], Awaitable[RoutingConfig]]
-    ) -> RoutingConfig:
+    async def _commit(self, job: Callable[[sqlite3.Connection], RoutingConfig]) -> RoutingConfig:
         """Run a job to its end and put its result in force, even if the caller goes away."""
 
         async def run() -> RoutingConfig | RouterError:
@@ -149,13 +139,13 @@ class ConfigStore:
         return config
 
 
-async def current(database: Reading) -> RoutingConfig | None:
+async def current(database: Readable) -> RoutingConfig | None:
     """Return the newest version, or None where there is none yet."""
     rows = await database.read(_NEWEST)
     return _parsed(rows[0]) if rows else None
 
 
-async def was_in_force(database: Reading, config: RoutingConfig) -> bool:
+async def was_in_force(database: Readable, config: RoutingConfig) -> bool:
     """Return whether some version, of those that are remembered best, said the same."""
     rows = await database.read(
         "SELECT version, document FROM config_versions ORDER BY version = 1 DESC, version DESC "
@@ -166,7 +156,7 @@ async def was_in_force(database: Reading, config: RoutingConfig) -> bool:
     return any(document.to_dict(_parsed(row)) == wanted for row in rows)
 
 
-async def history(database: Reading, limit: int = 50) -> list[Version]:
+async def history(database: Readable, limit: int = 50) -> list[Version]:
     """Return the latest versions, newest first."""
     rows = await database.read(
         "SELECT version, created_at, actor, action, document FROM config_versions "
@@ -187,15 +177,15 @@ async def history(database: Reading, limit: int = 50) -> list[Version]:
     ]
 
 
-async def _newest(db: aiosqlite.Connection) -> RoutingConfig | None:
-    for row in await db.execute_fetchall(_NEWEST):
+def _newest(db: sqlite3.Connection) -> RoutingConfig | None:
+    for row in db.execute(_NEWEST):
         return _parsed(row)
     return None
 
 
-async def _newest_version(db: aiosqlite.Connection) -> int:
-    rows = await db.execute_fetchall("SELECT max(version) FROM config_versions")
-    return int(next(iter(rows))[0])
+def _newest_version(db: sqlite3.Connection) -> int:
+    [row] = db.execute("SELECT max(version) FROM config_versions")
+    return int(row[0])
 
 
 def _parsed(row: sqlite3.Row) -> RoutingConfig:

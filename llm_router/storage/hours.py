@@ -1,6 +1,6 @@
 """The rollups: adding raw rows, named by their ids, to the sums of their hours."""
 
-import aiosqlite
+import sqlite3
 
 _ADD_REQUESTS = """
 INSERT INTO request_hours
@@ -54,9 +54,7 @@ ON CONFLICT DO UPDATE SET
 """
 
 
-async def add(
-    connection: aiosqlite.Connection, requests: str, attempts: str, *, is_pruned: bool
-) -> None:
+def add(db: sqlite3.Connection, requests: str, attempts: str, *, is_pruned: bool) -> None:
     """Add the rows whose ids stand in two JSON arrays, the way SQLite hands them out."""
-    await connection.execute(_ADD_REQUESTS, {"ids": requests, "is_pruned": is_pruned})
-    await connection.execute(_ADD_ATTEMPTS, {"ids": attempts, "is_pruned": is_pruned})
+    db.execute(_ADD_REQUESTS, {"ids": requests, "is_pruned": is_pruned})
+    db.execute(_ADD_ATTEMPTS, {"ids": attempts, "is_pruned": is_pruned})

@@ -40,11 +40,11 @@ class SqliteLedger:
         def work(db: sqlite3.Connection) -> dict[str, int]:
             return dict(db.execute("SELECT segment, offset FROM journal_offsets").fetchall())
 
-        return await self._database.transact_in_thread(work)
+        return await self._database.transact(work)
 
     async def apply(self, batch: Batch) -> None:
         try:
-            await self._database.transact_in_thread(partial(batches.write, batch=batch))
+            await self._database.transact(partial(batches.write, batch=batch))
         except (StorageError, OverflowError) as exc:
             if isinstance(exc.__cause__ or exc, _NEVER_TAKEN):
                 raise RowRefused(str(exc)) from exc
@@ -67,7 +67,7 @@ class SqliteLedger:
             costs.sum_up(db, requests)
             return len(attempts) + len(requests)
 
-        return await self._database.transact_in_thread(work)
+        return await self._database.transact(work)
 
     async def forget(self, segments: Sequence[str]) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -75,7 +75,7 @@ class SqliteLedger:
                 "DELETE FROM journal_offsets WHERE segment = ?", [(name,) for name in segments]
             )
 
-        await self._database.transact_in_thread(work)
+        await self._database.transact(work)
 
     async def open_costs(self, due_at: str, limit: int) -> list[OpenCost]:
         rows = await self._database.read(
@@ -91,7 +91,7 @@ class SqliteLedger:
         def work(db: sqlite3.Connection) -> None:
             costs.settle(db, attempt_id, generation)
 
-        await self._database.transact_in_thread(work)
+        await self._database.transact(work)
 
     async def postpone_cost(self, attempt_id: str, until: str) -> None:
         def work(db: sqlite3.Connection) -> None:
@@ -101,13 +101,13 @@ class SqliteLedger:
                 (until, attempt_id),
             )
 
-        await self._database.transact_in_thread(work)
+        await self._database.transact(work)
 
     async def give_up_cost(self, attempt_id: str) -> None:
         def work(db: sqlite3.Connection) -> None:
             costs.stop_asking(db, attempt_id)
 
-        await self._database.transact_in_thread(work)
+        await self._database.transact(work)
 
 
 def _ids(db: sqlite3.Connection, sql: str, process: str) -> list[str]:

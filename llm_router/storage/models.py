@@ -1,8 +1,8 @@
 """The model list as last seen, so that a start without network knows it, and prices over time."""
 
+import sqlite3
 from datetime import datetime
 
-import aiosqlite
 import msgspec
 
 from llm_router.clock import utc_text
@@ -30,14 +30,14 @@ class ModelStorage:
         """Replace the list, and note each price that is not the latest one known."""
         at = utc_text(catalog.fetched_at or 0.0)
 
-        async def replace(db: aiosqlite.Connection) -> None:
-            known = await _latest_prices(db)
-            await db.execute("DELETE FROM models")
-            await db.executemany(
+        def replace(db: sqlite3.Connection) -> None:
+            known = _latest_prices(db)
+            db.execute("DELETE FROM models")
+            db.executemany(
                 "INSERT INTO models (id, document, fetched_at) VALUES (?, ?, ?)",
                 [(model.id, _json(model.raw), at) for model in catalog.models],
             )
-            await db.executemany(
+            db.executemany(
                 "INSERT OR REPLACE INTO prices (model, valid_from, pricing) VALUES (?, ?, ?)",
                 [
                     (model.id, at, pricing)
@@ -59,12 +59,10 @@ async def load_catalog(database: Readable) -> Catalog:
     return Catalog((model for model in models if model is not None), fetched_at=fetched_at)
 
 
-async def _latest_prices(db: aiosqlite.Connection) -> dict[str, str]:
+def _latest_prices(db: sqlite3.Connection) -> dict[str, str]:
     # Beside max(), SQLite takes a bare column from the row that has the maximum
     # (https://sqlite.org/lang_select.html#bareagg).
-    rows = await db.execute_fetchall(
-        "SELECT model, pricing, max(valid_from) FROM prices GROUP BY 1"
-    )
+    rows = db.execute("SELECT model, pricing, max(valid_from) FROM prices GROUP BY 1")
     return {row[0]: row[1] for row in rows}
 
 

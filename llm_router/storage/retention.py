@@ -7,10 +7,10 @@ transaction, so totals, cost views and reports do not change.
 
 import asyncio
 import logging
+import sqlite3
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
-
-import aiosqlite
 
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import StorageError
@@ -97,12 +97,8 @@ async def count_prunable(database: Readable, before: str) -> Pruned:
 
 async def prune(database: Database, before: str) -> Pruned:
     """Delete settled rows that started before `before` (UTC text), in small transactions."""
-
-    async def some_rows(connection: aiosqlite.Connection) -> Pruned:
-        return await _prune_some(connection, before)
-
     total = Pruned()
-    while (step := await database.transact(some_rows)) != Pruned():
+    while (step := await database.transact(partial(_prune_some, before=before))) != Pruned():
         total += step
     return total
 
@@ -118,22 +114,22 @@ async def run_retention(database: Database, days: int, clock: Clock) -> NoReturn
         await asyncio.sleep(EVERY_S)
 
 
-async def _prune_some(connection: aiosqlite.Connection, before: str) -> Pruned:
+def _prune_some(db: sqlite3.Connection, before: str) -> Pruned:
     limits = {"before": before, "at_once": _AT_ONCE}
-    requests = await _ids(connection, _OLD_REQUESTS, limits)
+    requests = _ids(db, _OLD_REQUESTS, limits)
     if requests == _NONE:
-        attempts = await _ids(connection, _OLD_ATTEMPTS, limits)
+        attempts = _ids(db, _OLD_ATTEMPTS, limits)
     else:
-        attempts = await _ids(connection, _ATTEMPTS_OF, {"ids": requests})
+        attempts = _ids(db, _ATTEMPTS_OF, {"ids": requests})
     # Sums first: they look at requests and calls together.
-    await hours.add(connection, requests, attempts, is_pruned=True)
-    await connection.execute(_DROP_SHADOWS, {"ids": requests})
+    hours.add(db, requests, attempts, is_pruned=True)
+    db.execute(_DROP_SHADOWS, {"ids": requests})
     return Pruned(
-        (await connection.execute(_DROP_REQUESTS, {"ids": requests})).rowcount,
-        (await connection.execute(_DROP_ATTEMPTS, {"ids": attempts})).rowcount,
+        db.execute(_DROP_REQUESTS, {"ids": requests}).rowcount,
+        db.execute(_DROP_ATTEMPTS, {"ids": attempts}).rowcount,
     )
 
 
-async def _ids(connection: aiosqlite.Connection, sql: str, params: dict[str, object]) -> str:
-    [row] = await connection.execute_fetchall(sql, params)
+def _ids(db: sqlite3.Connection, sql: str, params: dict[str, object]) -> str:
+    [row] = db.execute(sql, params)
     return str(row[0])

@@ -6,9 +6,8 @@ anew. One that is not done yet costs time and never truth: reports read its raw 
 
 import asyncio
 import logging
+import sqlite3
 from typing import NoReturn
-
-import aiosqlite
 
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import StorageError
@@ -42,10 +41,10 @@ _DONE = "DELETE FROM stale_hours WHERE hour = :hour"
 async def roll_up(database: Database, before: str) -> int:
     """Sum every stale hour before the one that `before` (UTC text) lies in; return how many."""
 
-    async def some_hours(connection: aiosqlite.Connection) -> int:
-        stale = list(await connection.execute_fetchall(_STALE, (before[:13], _HOURS_AT_ONCE)))
+    def some_hours(db: sqlite3.Connection) -> int:
+        stale = list(db.execute(_STALE, (before[:13], _HOURS_AT_ONCE)))
         for row in stale:
-            await _sum_again(connection, {"hour": row["hour"]})
+            _sum_again(db, {"hour": row["hour"]})
         return len(stale)
 
     done = 0
@@ -64,9 +63,9 @@ async def run_rollup(database: Database, clock: Clock) -> NoReturn:
         await asyncio.sleep(EVERY_S)
 
 
-async def _sum_again(connection: aiosqlite.Connection, hour: dict[str, str]) -> None:
+def _sum_again(db: sqlite3.Connection, hour: dict[str, str]) -> None:
     for sql in (_FORGET_REQUESTS, _FORGET_ATTEMPTS, _DONE):
-        await connection.execute(sql, hour)
-    [[requests]] = await connection.execute_fetchall(_REQUESTS, hour)
-    [[attempts]] = await connection.execute_fetchall(_ATTEMPTS, hour)
-    await hours.add(connection, requests, attempts, is_pruned=False)
+        db.execute(sql, hour)
+    [[requests]] = db.execute(_REQUESTS, hour)
+    [[attempts]] = db.execute(_ATTEMPTS, hour)
+    hours.add(db, requests, attempts, is_pruned=False)

@@ -8,9 +8,8 @@ job to finish.
 import asyncio
 import logging
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,7 +19,7 @@ from llm_router.storage.lock import running_server as running_server
 from llm_router.storage.migrate import prepare
 from llm_router.storage.reader import Parameters, Reader
 from llm_router.storage.reader import open_reader as open_reader
-from llm_router.storage.writer import Job, Work, Writer, open_writer
+from llm_router.storage.writer import Job, Writer, open_writer
 from llm_router.tasks import spawn
 
 log = logging.getLogger(__name__)
@@ -38,9 +37,7 @@ class Database:
         self._writer = writer
         self._reader = reader
         self._lock = lock
-        self._queue: asyncio.Queue[
-            tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]] | None
-        ] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[Job[Any], asyncio.Future[Any]] | None] = asyncio.Queue()
         self._is_open = True
 
     def announce(self, url: str) -> None:
@@ -48,37 +45,27 @@ class Database:
         self._lock.announce(url)
 
     async def transact(self, job: Job[T]) -> T:
-        """Run `job` inside BEGIN IMMEDIATE … COMMIT and return what it returns.
+        """Run `job` in a thread inside BEGIN IMMEDIATE … COMMIT and return what it returns.
 
         SQLite's errors become StorageError; any exception means that nothing was written. The job
         finishes even if the caller is cancelled.
         """
-        return await self._in_turn(partial(self._writer.transact, job))
-
-    async def transact_in_thread(self, work: Work[T]) -> T:
-        """Like `transact`, for what awaits nothing: it runs as a whole on a thread.
-
-        That saves a trip there and back for every statement, dozens of microseconds each.
-        """
-        return await self._in_turn(partial(self._writer.transact_in_thread, work))
+        if not self._is_open:
+            raise StorageError(f"database {self.path} is closed")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait((job, done))
+        return await done
 
     async def read(self, sql: str, params: Parameters = ()) -> list[sqlite3.Row]:
         """Return every row, from a connection that cannot write and has a few seconds' time."""
         return await self._reader.read(sql, params)
 
-    async def _in_turn(self, transaction: Callable[[], Awaitable[T]]) -> T:
-        if not self._is_open:
-            raise StorageError(f"database {self.path} is closed")
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait((transaction, done))
-        return await done
-
     async def _write(self) -> None:
         """Run one transaction after the other until `None` comes; the writer task."""
         while (item := await self._queue.get()) is not None:
-            transaction, done = item
+            job, done = item
             try:
-                result = await transaction()
+                result = await self._writer.transact(job)
             except BaseException as exc:
                 if done.cancelled():
                     log.warning("a write whose caller had left failed: %s", exc)

@@ -43,7 +43,7 @@ def fill(path: Path) -> None:
 
     async def write() -> None:
         async with open_database(path) as database:
-            await database.transact_in_thread(partial(write_changes, changes=changes))
+            await database.transact(partial(write_changes, changes=changes))
 
     asyncio.run(write())
 

@@ -1,10 +1,9 @@
 """Rows of the ledger, written the short way."""
 
 import itertools
+import sqlite3
 from collections.abc import Mapping
 from typing import Any
-
-import aiosqlite
 
 from llm_router.storage.sqlite import Database
 
@@ -68,15 +67,15 @@ _ids = itertools.count(1)
 async def write(database: Database, table: str, row: Mapping[str, Any]) -> None:
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
 
-    async def job(db: aiosqlite.Connection) -> None:
-        await db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
+    def job(db: sqlite3.Connection) -> None:
+        db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
 
     await database.transact(job)
 
 
 async def change(database: Database, sql: str, *params: object) -> None:
-    async def job(db: aiosqlite.Connection) -> None:
-        await db.execute(sql, params)
+    def job(db: sqlite3.Connection) -> None:
+        db.execute(sql, params)
 
     await database.transact(job)
 

@@ -150,14 +150,14 @@ async def test_a_position_is_written_with_its_rows_or_not_at_all(
 ) -> None:
     journal.append(*whole_request())
 
-    async def break_attempts(db: Any) -> None:
-        await db.execute(
+    def break_attempts(db: Any) -> None:
+        db.execute(
             "CREATE TRIGGER full BEFORE INSERT ON attempts "
             "BEGIN SELECT raise(ROLLBACK, 'disk full'); END"
         )
 
-    async def mend(db: Any) -> None:
-        await db.execute("DROP TRIGGER full")
+    def mend(db: Any) -> None:
+        db.execute("DROP TRIGGER full")
 
     store = SqliteLedger(database)
     await database.transact(break_attempts)

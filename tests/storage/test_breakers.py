@@ -44,7 +44,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def store(database: Database, *changes: BreakerChanged) -> None:
-    await database.transact_in_thread(partial(write_changes, changes=changes))
+    await database.transact(partial(write_changes, changes=changes))
 
 
 async def test_a_change_comes_back_as_it_was(database: Database) -> None:

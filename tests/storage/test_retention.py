@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
 from llm_router.ledger.period import ALL_TIME, Period
@@ -149,7 +149,7 @@ async def test_pruned_rows_are_known_by_the_hour(database: Database) -> None:
 async def run_once(task: asyncio.Task[None], database: Database) -> None:
     """Let a daily task do its first round: the writer takes jobs in their order."""
 
-    async def nothing(db: aiosqlite.Connection) -> None:
+    def nothing(db: sqlite3.Connection) -> None:
         pass
 
     for _ in range(4):

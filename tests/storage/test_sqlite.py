@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
-import aiosqlite
 import pytest
 
 from llm_router.errors import Conflict, StorageError
@@ -24,9 +23,9 @@ async def database(path: Path) -> AsyncIterator[Database]:
         yield database
 
 
-async def add(db: aiosqlite.Connection) -> int:
+def add(db: sqlite3.Connection) -> int:
     """Insert one row; twice in one database is a broken rule."""
-    inserted = await db.execute("INSERT INTO journal_offsets VALUES ('segment', 1)")
+    inserted = db.execute("INSERT INTO journal_offsets VALUES ('segment', 1)")
     return inserted.rowcount
 
 
@@ -40,8 +39,8 @@ async def test_a_job_s_rows_are_committed_when_transact_returns(database: Databa
 
 
 async def test_a_job_that_fails_leaves_nothing(database: Database) -> None:
-    async def fail(db: aiosqlite.Connection) -> None:
-        await add(db)
+    def fail(db: sqlite3.Connection) -> None:
+        add(db)
         raise Conflict("no")
 
     with pytest.raises(Conflict):
@@ -62,10 +61,10 @@ async def test_a_transaction_that_sqlite_rolled_back_itself_is_no_trouble(
 ) -> None:
     """F84: a full disk ends the transaction before we do."""
 
-    async def full(db: aiosqlite.Connection) -> None:
-        await db.execute("PRAGMA max_page_count = 1")
-        await add(db)
-        await db.execute("INSERT OR ROLLBACK INTO journal_offsets VALUES ('segment', 1)")
+    def full(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA max_page_count = 1")
+        add(db)
+        db.execute("INSERT OR ROLLBACK INTO journal_offsets VALUES ('segment', 1)")
 
     with pytest.raises(StorageError):
         await database.transact(full)
@@ -75,13 +74,13 @@ async def test_a_transaction_that_sqlite_rolled_back_itself_is_no_trouble(
 async def test_a_full_disk_is_told_as_such_and_passes(database: Database) -> None:
     """F84."""
 
-    async def fill(db: aiosqlite.Connection) -> None:
-        await db.execute("PRAGMA max_page_count = 1")
-        await db.execute("INSERT INTO journal_offsets VALUES (?, 1)", ("x" * 200_000,))
+    def fill(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA max_page_count = 1")
+        db.execute("INSERT INTO journal_offsets VALUES (?, 1)", ("x" * 200_000,))
 
-    async def grow(db: aiosqlite.Connection) -> None:
-        await db.execute("PRAGMA max_page_count = 1000000")
-        await add(db)
+    def grow(db: sqlite3.Connection) -> None:
+        db.execute("PRAGMA max_page_count = 1000000")
+        add(db)
 
     with pytest.raises(StorageError, match="disk is full"):
         await database.transact(fill)
@@ -89,74 +88,16 @@ async def test_a_full_disk_is_told_as_such_and_passes(database: Database) -> Non
     assert await names(database) == ["segment"]
 
 
-def add_in_thread(db: sqlite3.Connection) -> int:
-    return db.execute("INSERT INTO journal_offsets VALUES ('segment', 1)").rowcount
+async def test_jobs_run_one_after_the_other(database: Database) -> None:
+    """F81: two admins change the same thing; each sees what the other did."""
 
-
-async def test_work_in_the_thread_is_committed_or_leaves_nothing(database: Database) -> None:
-    def fail(db: sqlite3.Connection) -> None:
-        add_in_thread(db)
-        raise Conflict("no")
-
-    with pytest.raises(Conflict):
-        await database.transact_in_thread(fail)
-    assert await names(database) == []
-    assert await database.transact_in_thread(add_in_thread) == 1
-    assert await names(database) == ["segment"]
-    with pytest.raises(StorageError, match="UNIQUE") as caught:
-        await database.transact_in_thread(add_in_thread)
-    assert isinstance(caught.value.__cause__, sqlite3.IntegrityError)
-
-
-async def test_work_whose_transaction_sqlite_rolled_back_itself_is_no_trouble(
-    database: Database,
-) -> None:
-    """F84: a full disk ends the transaction before we do."""
-
-    def full(db: sqlite3.Connection) -> None:
-        add_in_thread(db)
-        db.execute("INSERT OR ROLLBACK INTO journal_offsets VALUES ('segment', 1)")
-
-    with pytest.raises(StorageError):
-        await database.transact_in_thread(full)
-    assert await database.transact_in_thread(add_in_thread) == 1
-
-
-async def test_work_in_the_thread_and_jobs_take_turns(database: Database) -> None:
-    """Both run on one connection: a transaction never holds the rows of two."""
-
-    async def job(db: aiosqlite.Connection) -> int:
-        (row,) = await db.execute_fetchall("SELECT count(*) FROM journal_offsets")
-        await db.execute("INSERT INTO journal_offsets VALUES (?, 1)", (str(row[0]),))
-        return int(row[0])
-
-    def work(db: sqlite3.Connection) -> int:
-        (row,) = db.execute("SELECT count(*) FROM journal_offsets").fetchall()
+    def job(db: sqlite3.Connection) -> int:
+        (row,) = db.execute("SELECT count(*) FROM journal_offsets")
         db.execute("INSERT INTO journal_offsets VALUES (?, 1)", (str(row[0]),))
         return int(row[0])
 
-    turns = [
-        turn
-        for _ in range(10)
-        for turn in (database.transact(job), database.transact_in_thread(work))
-    ]
-    assert await asyncio.gather(*turns) == list(range(20))
-
-
-async def test_jobs_run_one_after_the_other(database: Database) -> None:
-    """F81: two admins change the same thing; each sees what the other did."""
-    running: list[int] = []
-
-    async def job(db: aiosqlite.Connection) -> int:
-        assert running == []
-        running.append(1)
-        (row,) = await db.execute_fetchall("SELECT count(*) FROM journal_offsets")
-        await db.execute("INSERT INTO journal_offsets VALUES (?, 1)", (str(row[0]),))
-        running.pop()
-        return int(row[0])
-
     results = await asyncio.gather(*(database.transact(job) for _ in range(20)))
-    assert sorted(results) == list(range(20))
+    assert results == list(range(20))
 
 
 async def test_a_caller_that_leaves_does_not_stop_its_job(
@@ -168,7 +109,7 @@ async def test_a_caller_that_leaves_does_not_stop_its_job(
         caller.cancel()
         with pytest.raises(asyncio.CancelledError):
             await caller
-        await database.transact(lambda db: asyncio.sleep(0))
+        await database.transact(lambda db: None)
         assert await names(database) == expected
     assert "caller had left failed" in caplog.text
 
@@ -237,10 +178,9 @@ async def test_the_connection_keeps_what_it_commits_through_a_power_cut(
 ) -> None:
     """F91."""
 
-    async def settings(db: aiosqlite.Connection) -> list[int | str]:
+    def settings(db: sqlite3.Connection) -> list[int | str]:
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "mmap_size")
-        found = [await db.execute_fetchall("PRAGMA " + pragma) for pragma in pragmas]
-        return [next(iter(rows))[0] for rows in found]
+        return [db.execute("PRAGMA " + pragma).fetchone()[0] for pragma in pragmas]
 
     assert await database.transact(settings) == ["wal", 2, 1, 0]
 
@@ -340,8 +280,8 @@ async def test_a_reader_says_what_is_missing(path: Path) -> None:
 async def test_a_reader_of_an_older_database_asks_for_the_migration(path: Path) -> None:
     async with open_database(path) as database:
 
-        async def age(db: aiosqlite.Connection) -> None:
-            await db.execute("DELETE FROM schema_migrations WHERE version > 1")
+        def age(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM schema_migrations WHERE version > 1")
 
         await database.transact(age)
     with pytest.raises(StorageError, match="run `llm-router migrate`"):

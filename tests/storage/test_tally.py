@@ -1,10 +1,10 @@
 """Rows that are counted together add up to what triggers would have counted one by one."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import pytest
 
 from llm_router.errors import StorageError
@@ -102,12 +102,12 @@ async def copy_rows(source: Database, target: Database) -> None:
         rows = await source.read(f"SELECT * FROM {table}")
         marks = ", ".join("?" * len(rows[0]))
 
-        async def job(
-            db: aiosqlite.Connection,
+        def job(
+            db: sqlite3.Connection,
             sql: str = f"INSERT INTO {table} VALUES ({marks})",
             rows: list[Any] = rows,
         ) -> None:
-            await db.executemany(sql, [tuple(row) for row in rows])
+            db.executemany(sql, [tuple(row) for row in rows])
 
         await target.transact(job)
 
@@ -143,8 +143,8 @@ async def test_nothing_is_counted_once_sqlite_has_ended_the_transaction(
 ) -> None:
     """F84: a full disk may end it in the middle of the rows."""
 
-    async def break_attempts(db: aiosqlite.Connection) -> None:
-        await db.execute(
+    def break_attempts(db: sqlite3.Connection) -> None:
+        db.execute(
             "CREATE TRIGGER full BEFORE INSERT ON attempts "
             "BEGIN SELECT raise(ROLLBACK, 'disk full'); END"
         )

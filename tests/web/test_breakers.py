@@ -68,7 +68,7 @@ class Router:
         if self.is_full:
             raise StorageError("disk full")
 
-        await self.database.transact_in_thread(partial(write_changes, changes=self.pending))
+        await self.database.transact(partial(write_changes, changes=self.pending))
         self.pending.clear()
 
     def fail(self, model: str, kind: FailureClass = FailureClass.UPSTREAM_5XX) -> None:

@@ -1,11 +1,11 @@
 """GET /metrics, over real sockets and a real ledger."""
 
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiosqlite
 import pytest
 from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient, TestServer
@@ -326,8 +326,8 @@ async def test_openmetrics_ends_as_it_must(client: Client, database: Database) -
 async def test_made_up_models_add_no_series(client: Client, database: Database) -> None:
     """T26: the number of series does not depend on what clients send."""
 
-    async def attempts(db: aiosqlite.Connection) -> None:
-        await db.executemany(
+    def attempts(db: sqlite3.Connection) -> None:
+        db.executemany(
             "INSERT INTO attempts (id, request_id, seq, kind, model, started_at, outcome, process) "
             "VALUES (?, 'r', 1, 'chat', ?, '2026-01-10T12:00:00.000Z', 'completed', 'p')",
             [(f"a{number}", f"vendor/{number}") for number in range(2000)],
