@@ -3,6 +3,7 @@
 # make test     run the tests; `make test ARGS="-k breaker"` runs some of them
 # make faults   every test of a fault or a threat, the slow ones and deep searches included
 # make check    everything that must hold before a commit, as CI does
+# make lock     pin what the container image installs, with hashes: deploy/requirements.lock
 # make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute
 #
 # Each installs what it needs into .venv first, once, and again when pyproject.toml has changed.
@@ -15,7 +16,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 
-.PHONY: help demo run test faults check bench
+.PHONY: help demo run test faults check lock bench
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,6 +38,12 @@ check: $(INSTALLED_DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict llm_router tests benchmarks reliability
 	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
+
+lock: $(BIN)/python
+	@$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+		--no-annotate --no-emit-index-url --custom-compile-command "make lock" \
+		pyproject.toml deploy/requirements.in --output-file deploy/requirements.lock
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m benchmarks $(ARGS)

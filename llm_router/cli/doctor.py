@@ -6,22 +6,18 @@ answer; that costs nothing.
 
 import argparse
 import asyncio
-import platform
 import sqlite3
 import stat
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from aiohttp import http_parser
-
-from llm_router import __version__
 from llm_router.cli import load, reach, settings_options, write_json
 from llm_router.cli.check_config import problems_of, shown
 from llm_router.cli.seed import ignored
+from llm_router.cli.versions import version_problems, versions
 from llm_router.errors import RouterError
 from llm_router.ledger import segments
 from llm_router.settings import LedgerSettings
@@ -29,10 +25,6 @@ from llm_router.settings_load import Loaded
 from llm_router.storage.migrate import connect_readonly, migrations, schema_version
 from llm_router.storage.sqlite import running_server
 from llm_router.storage.trouble import explain
-
-PACKAGES = ("aiohttp", "msgspec", "pydantic", "uvloop")
-AIOHTTP_FLOOR = (3, 14, 3)
-_WAL_BUG = "has the WAL bug fixed in 3.51.3; harmless while only the router writes the database"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,43 +49,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(facts)
     return 1 if problems else 0
-
-
-def versions() -> dict[str, Any]:
-    found = {"llm-router": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = "missing"
-    major, minor, patch = sqlite3.sqlite_version_info[:3]
-    note = f" ({_WAL_BUG})" if has_wal_bug((major, minor, patch)) else ""
-    found["sqlite"] = sqlite3.sqlite_version + note
-    found["aiohttp parser"] = (
-        "Python" if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy else "C"
-    )
-    found["platform"] = platform.platform()
-    return found
-
-
-def version_problems(found: dict[str, Any]) -> list[str]:
-    problems = []
-    if _numbers(found["aiohttp"]) < AIOHTTP_FLOOR:
-        floor = ".".join(map(str, AIOHTTP_FLOOR))
-        problems.append(f"aiohttp {found['aiohttp']} has known holes; install {floor} or newer")
-    if found["aiohttp parser"] != "C":
-        problems.append("aiohttp runs without its C parser; unset AIOHTTP_NO_EXTENSIONS")
-    return problems
-
-
-def has_wal_bug(version: tuple[int, int, int]) -> bool:
-    """Return whether several writers at once may corrupt a WAL database.
-
-    See https://sqlite.org/wal.html#walresetbug: fixed in 3.51.3, 3.50.7 and 3.44.6.
-    """
-    fixed_in_branch = {(3, 50): 7, (3, 44): 6}
-    major, minor, patch = version
-    return version < (3, 51, 3) and patch < fixed_in_branch.get((major, minor), sys.maxsize)
 
 
 def database(path: Path) -> dict[str, Any]:
@@ -182,10 +137,6 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
 def _number(connection: sqlite3.Connection, sql: str) -> int | None:
     number: int | None = connection.execute(sql).fetchone()[0]
     return number
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".")[:3] if part.isdigit())
 
 
 def _print(facts: dict[str, Any]) -> None:

@@ -12,6 +12,8 @@ from llm_router import serving
 from llm_router.cli import address_options, load, settings_options
 from llm_router.cli.demo_ledger import set_aside
 from llm_router.cli.seed import ignored
+from llm_router.cli.versions import NO_STRICT_PARSER, has_strict_parser
+from llm_router.errors import RouterError
 from llm_router.logs import set_up_logging
 from llm_router.platform import forbid_core_dumps
 from llm_router.settings_load import check_start, require_api_key
@@ -25,6 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if not has_strict_parser():
+        raise RouterError(NO_STRICT_PARSER)
     forbid_core_dumps()
     loaded = load(args)
     check_start(loaded.settings, loaded.sources)

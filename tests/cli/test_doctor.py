@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import http_parser, web
+from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from llm_router.cli import doctor, main
-from llm_router.cli.doctor import PACKAGES, has_wal_bug, version_problems, versions
+from llm_router.cli import main
+from llm_router.cli.versions import floors
 from tests.cli.conftest import Run
 
 SECRET = "sk-or-canary"
@@ -33,7 +33,7 @@ def diagnosis(run: Run, *arguments: str, status: int = 0) -> dict[str, Any]:
 
 def test_before_the_first_start_all_is_well(run: Run) -> None:
     facts = diagnosis(run)
-    assert set(facts["versions"]) >= {"llm-router", "python", "platform", "sqlite", *PACKAGES}
+    assert set(facts["versions"]) >= {"llm-router", "python", "platform", "sqlite", *floors()}
     assert facts["database"] == {"path": "router.db", "exists": False, "written by": "nobody"}
     assert facts["settings"] == {"upstream.api_key": "*** (environment, OPENROUTER_API_KEY)"}
     assert facts["journal"]["segments"] == 0
@@ -102,48 +102,6 @@ def test_people_get_lines(run: Run) -> None:
     assert "  exists: yes\n" in out
     assert "  rows: 0 requests, 0 attempts, 0 in flight, None configuration\n" in out
     assert out.endswith("problems\n  none\n")
-
-
-@pytest.mark.parametrize(
-    ("version", "is_bad"),
-    [
-        ((3, 40, 1), True),
-        ((3, 44, 5), True),
-        ((3, 44, 6), False),
-        ((3, 45, 6), True),
-        ((3, 50, 6), True),
-        ((3, 50, 7), False),
-        ((3, 51, 2), True),
-        ((3, 51, 3), False),
-        ((3, 52, 0), False),
-    ],
-)
-def test_sqlites_with_the_wal_bug_are_known(version: tuple[int, int, int], is_bad: bool) -> None:
-    assert has_wal_bug(version) is is_bad
-
-
-def test_this_installation_is_above_the_floors() -> None:
-    """T45: asserted at run time, not only in metadata."""
-    assert version_problems(versions()) == []
-
-
-@pytest.mark.parametrize("version", ["3.14.2", "3.9.5", "missing"])
-def test_an_aiohttp_with_known_holes_is_a_problem(version: str) -> None:
-    assert (
-        "install 3.14.3 or newer"
-        in version_problems({"aiohttp": version, "aiohttp parser": "C"})[0]
-    )
-
-
-def test_the_python_parser_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """T15: the C parser is the strict one."""
-    monkeypatch.setattr(http_parser, "HttpRequestParser", http_parser.HttpRequestParserPy)
-    assert "C parser" in version_problems(versions())[0]
-
-
-def test_a_package_that_is_not_there_is_said_to_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "PACKAGES", ("aiohttp", "no-such-package"))
-    assert versions()["no-such-package"] == "missing"
 
 
 @pytest.fixture

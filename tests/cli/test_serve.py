@@ -53,6 +53,14 @@ def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:
     assert list(folder.iterdir()) == [], "nothing had begun"
 
 
+def test_without_the_strict_parser_it_does_not_begin(folder: Path) -> None:
+    """T15: the other one takes for one request what a proxy takes for two."""
+    status, out, err = finished(folder, "serve", **ENVIRON, AIOHTTP_NO_EXTENSIONS="1")
+    assert (status, out) == (1, "")
+    assert err.startswith("llm-router: aiohttp runs without its C parser")
+    assert err.count("\n") == 1
+
+
 def test_a_database_that_another_server_writes_is_one_clear_line(folder: Path) -> None:
     with serving(folder, "serve", until=READY, **ENVIRON) as server:
         status, out, err = finished(folder, "serve", **ENVIRON, ROUTER_PORT="0")
