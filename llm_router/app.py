@@ -49,6 +49,7 @@ from llm_router.web import (
 )
 from llm_router.web.access import Access
 from llm_router.web.answers import Answers
+from llm_router.web.body import expect_later
 from llm_router.web.lifecycle import Lifecycle
 from llm_router.web.middleware import access, errors, plain_headers
 from llm_router.web.server import headers_arrived
@@ -80,7 +81,7 @@ def create_app(
         for route in part.ROUTES:
             for method, path in product(route.methods, route.paths):
                 added = app.router.add_route(
-                    method, path, route.handler, expect_handler=chat.expect_later
+                    method, path, route.handler, expect_handler=expect_later
                 )
                 app[keys.SCOPES][added] = route.scope
     app.cleanup_ctx.extend(

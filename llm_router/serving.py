@@ -20,6 +20,7 @@ from llm_router import keys, listening
 from llm_router.app import create_app
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
+from llm_router.web import chat
 from llm_router.web.server import Runner
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ async def taking_requests(
     app: web.Application, settings: Settings, sockets: Sequence[socket.socket]
 ) -> AsyncIterator[Runner]:
     """Open the application, then take requests from the sockets until the block ends."""
-    runner = Runner(app, settings.deadlines)
+    runner = Runner(app, settings.deadlines, chat.on_lanes(app))
     try:
         await runner.setup()
         for sock in sockets:

@@ -6,7 +6,6 @@ is left, so no permit stays out and no row stays open while the process lives.
 
 from collections.abc import Mapping
 
-from aiohttp import web
 from msgspec import Struct
 
 from llm_router.clock import Clock
@@ -59,10 +58,8 @@ class Call:
         self.attempt = context.exchange.attempt("chat", model)
         self.response: UpstreamResponse | None = None
 
-    async def run(
-        self, chain_ends: float, later: tuple[Candidate, ...]
-    ) -> web.StreamResponse | Failure:
-        """Return the answer, or a Failure of which the client has seen nothing.
+    async def run(self, chain_ends: float, later: tuple[Candidate, ...]) -> Failure | None:
+        """Answer the client, or return a Failure of which it has seen nothing.
 
         `later` are the candidates that could still be asked.
         """

@@ -6,8 +6,6 @@ Before the commit a failure that another model could cure moves on; after it nob
 import asyncio
 from collections.abc import Mapping
 
-from aiohttp import web
-
 from llm_router.errors import ClientGone
 from llm_router.proxy.call import Call, Context
 from llm_router.proxy.plain import PlainCall
@@ -18,18 +16,19 @@ from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
 
-async def dispatch(context: Context, chain: tuple[Candidate, ...]) -> web.StreamResponse:
-    """Return the answer. Raises HttpError when there is none, ResponseCut when it broke off."""
+async def dispatch(context: Context, chain: tuple[Candidate, ...]) -> None:
+    """Answer. Raises HttpError when nobody does, ResponseCut when the answer broke off."""
     if not context.body.is_stream:
-        return await _walk(context, chain)
+        await _walk(context, chain)
+        return
     context.client.keep_alive(lambda: _early_headers(context))
     try:
-        return await _walk(context, chain)
+        await _walk(context, chain)
     finally:
         await context.client.stop_keep_alive()
 
 
-async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamResponse:
+async def _walk(context: Context, chain: tuple[Candidate, ...]) -> None:
     loop = asyncio.get_running_loop()
     chain_ends = loop.time() + context.settings.deadlines.chain_s
     fates: list[Fate] = []
@@ -42,8 +41,8 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> web.StreamRes
             break
         later = chain[position + 1 :]
         ended = await _ask(context, candidate, chain_ends, later)
-        if isinstance(ended, web.StreamResponse):
-            return ended
+        if ended is None:
+            return
         fates.append(ended)
         if ended.refusal is not None:
             context.exchange.leave_out(candidate.model, f"skipped: {ended.refusal.reason}")
@@ -76,8 +75,11 @@ async def _ask(
     later: tuple[Candidate, ...],
     *,
     on_new_connection: bool = False,
-) -> web.StreamResponse | Fate:
-    """Call a candidate if its breaker lets us; again at once if a pooled connection had died."""
+) -> Fate | None:
+    """Call a candidate if its breaker lets us; again at once if a pooled connection had died.
+
+    None means that it has answered.
+    """
     admitted = context.breakers.admit(candidate.model, context.exchange.id)
     if isinstance(admitted, ProbeDue):
         admitted = await admitted.claimed()
@@ -86,8 +88,8 @@ async def _ask(
     kind: type[Call] = StreamCall if context.body.is_stream else PlainCall
     call = kind(context, candidate.model, admitted, on_new_connection=on_new_connection)
     ended = await _try(context, call, chain_ends, later)
-    if isinstance(ended, web.StreamResponse):
-        return ended
+    if ended is None:
+        return None
     if ended.kind is FailureClass.STALE_CONNECTION and not on_new_connection:
         return await _ask(context, candidate, chain_ends, later, on_new_connection=True)
     return Fate(candidate, failure=ended)
@@ -95,8 +97,8 @@ async def _ask(
 
 async def _try(
     context: Context, call: Call, chain_ends: float, later: tuple[Candidate, ...]
-) -> web.StreamResponse | Failure:
-    """Make one call. A Failure means that the client has seen nothing of it."""
+) -> Failure | None:
+    """Make one call. A Failure means that the client has seen nothing of it, None an answer."""
     try:
         return await call.run(chain_ends, later)
     except ClientGone:

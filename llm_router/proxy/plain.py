@@ -2,8 +2,6 @@
 
 import asyncio
 
-from aiohttp import web
-
 from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_refusal
@@ -21,9 +19,7 @@ class PlainCall(Call):
     def facts(self) -> Facts:
         return self._facts
 
-    async def run(
-        self, chain_ends: float, later: tuple[Candidate, ...]
-    ) -> web.StreamResponse | Failure:
+    async def run(self, chain_ends: float, later: tuple[Candidate, ...]) -> Failure | None:
         total_ends = asyncio.get_running_loop().time() + self.context.settings.deadlines.total_s
         try:
             with Deadline(total_ends):
@@ -38,15 +34,14 @@ class PlainCall(Call):
             return await self.broke(Failure(FailureClass.TOTAL_TIMEOUT, "No answer in time."))
         except UpstreamError as exc:
             return await self.broke(before_answer(exc))
-        return self._judge(body, later)
+        return await self._judge(body, later)
 
-    def _judge(self, body: bytes, later: tuple[Candidate, ...]) -> web.StreamResponse | Failure:
+    async def _judge(self, body: bytes, later: tuple[Candidate, ...]) -> Failure | None:
         self._facts, failure = read_answer(body)
         is_empty = failure is not None and failure.kind is FailureClass.EMPTY
         if failure is not None and not (is_empty and self.is_last(later)):
             has_worked = bool(self._facts.usage.completion_tokens)
             return self.failed(failure, was_refused=is_refusal(failure) and not has_worked)
         self.completed(self._facts, note="empty" if is_empty else None)
-        return web.Response(
-            body=body, headers=self.client_headers(), content_type="application/json"
-        )
+        await self.context.client.whole(self.client_headers(), body)
+        return None

@@ -6,11 +6,10 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from aiohttp import HttpVersion11, web
-from aiohttp.abc import AbstractStreamWriter
 
 from llm_router import platform
 from llm_router.errors import ClientGone
+from llm_router.proxy.outlet import Outlet
 from llm_router.settings import Settings
 from llm_router.tasks import spawn
 
@@ -33,29 +32,26 @@ class ResponseCut(ConnectionError):
 class ClientStream:
     """An SSE response that is not opened before its first byte is due."""
 
-    def __init__(self, request: web.Request, settings: Settings) -> None:
-        self._request = request
+    def __init__(self, outlet: Outlet, settings: Settings) -> None:
+        self.is_open = False  # once the status line is out, it can no longer say anything else
+        self._outlet = outlet
         self._write_s = settings.deadlines.write_s
         self._keepalive_s = settings.server.keepalive_s
-        self._response: web.StreamResponse | None = None
-        self._writer: AbstractStreamWriter | None = None
-        self._is_chunked = request.version >= HttpVersion11  # HTTP/1.0 reads until the close
         self._timer: asyncio.TimerHandle | None = None
         self._ticker: asyncio.Task[None] | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """True once the status line is out and can no longer say anything else."""
-        return self._response is not None
+    async def whole(self, headers: Mapping[str, str], body: bytes) -> None:
+        """Answer with a whole JSON document instead of a stream."""
+        try:
+            await self._outlet.whole(200, headers, body)
+        except ConnectionError as exc:
+            raise ClientGone("The client left.") from exc
 
     async def open(self, headers: Mapping[str, str]) -> None:
-        if self._response is None:
-            response = web.StreamResponse(headers={**_STREAM_HEADERS, **headers})
-            self._response = response
+        if not self.is_open:
+            self.is_open = True
             try:
-                self._writer = await response.prepare(self._request)
-                if self._writer is not None:
-                    self._writer.send_headers()
+                await self._outlet.open({**_STREAM_HEADERS, **headers})
             except ConnectionError as exc:
                 raise ClientGone("The client left.") from exc
 
@@ -70,22 +66,22 @@ class ClientStream:
 
     def write_now(self, data: bytes) -> None:
         """Write without waiting, whatever is unsent already. Raises ClientGone when it left."""
-        transport = self._request.transport
+        transport = self._outlet.transport
         if transport is None or transport.is_closing():
             raise ClientGone("The client left.")
-        # Framed here: the response's own writer wants to be awaited for every block.
-        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._is_chunked else data)
+        # Framed here: a response's own writer wants to be awaited for every block.
+        transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._outlet.is_chunked else data)
 
     def is_behind(self) -> bool:
         """True while so much is unsent that the provider should wait."""
-        transport = self._request.transport
+        transport = self._outlet.transport
         return transport is not None and transport.get_write_buffer_size() > _BEHIND_BYTES
 
     async def drain(self) -> None:
         """Wait until the client has caught up, for as long as it makes any progress."""
-        transport, writer = self._request.transport, self._writer
+        transport = self._outlet.transport
         waiting = None
-        while transport is not None and writer is not None:
+        while transport is not None:
             left = platform.untaken_bytes(transport)
             if waiting is not None and left >= waiting:
                 transport.abort()
@@ -93,23 +89,19 @@ class ClientStream:
             waiting = left
             try:
                 async with asyncio.timeout(self._write_s):
-                    # Shielded: all waits for a connection share one future of aiohttp's, and a
-                    # cancelled one would stay behind and cancel whoever waits next.
-                    await asyncio.shield(writer.drain())
+                    await self._outlet.drain()
                 return
             except TimeoutError:
                 continue
             except ConnectionError as exc:
                 raise ClientGone("The client left.") from exc
 
-    async def end(self) -> web.StreamResponse:
+    async def end(self) -> None:
         """Write the last chunk: a whole answer, told apart from a broken one by exactly this."""
-        assert self._response is not None
         try:
-            await self._response.write_eof()
+            await self._outlet.end()
         except ConnectionError as exc:
             raise ClientGone("The client left.") from exc
-        return self._response
 
     async def cut(self, error: Mapping[str, Any] | None) -> ResponseCut:
         """Write the final error event, if one is ours to write; raise what is returned."""

@@ -3,8 +3,6 @@
 import asyncio
 from typing import NoReturn
 
-from aiohttp import web
-
 from llm_router.errors import UpstreamError
 from llm_router.proxy.call import Call, Context, before_answer, is_refusal
 from llm_router.proxy.commit import CommitGate
@@ -35,9 +33,7 @@ class StreamCall(Call):
     def facts(self) -> Facts:
         return self._gate.facts()
 
-    async def run(
-        self, chain_ends: float, later: tuple[Candidate, ...]
-    ) -> web.StreamResponse | Failure:
+    async def run(self, chain_ends: float, later: tuple[Candidate, ...]) -> Failure | None:
         deadlines = self.context.settings.deadlines
         now = self._loop.time()
         self._total_ends = now + deadlines.total_s
@@ -64,7 +60,7 @@ class StreamCall(Call):
 
     async def _relay(
         self, response: UpstreamResponse, deadline: Deadline, later: tuple[Candidate, ...]
-    ) -> web.StreamResponse | Failure:
+    ) -> Failure | None:
         """Hold the answer until its commit, then let it through until it ends."""
         gate, context = self._gate, self.context
         while True:
@@ -90,7 +86,7 @@ class StreamCall(Call):
 
     async def _ended(
         self, response: UpstreamResponse, out: bytes, later: tuple[Candidate, ...]
-    ) -> web.StreamResponse | Failure:
+    ) -> Failure | None:
         gate, failure, note = self._gate, self._gate.failure, self._gate.note
         if failure is not None and failure.kind is FailureClass.EMPTY and self.is_last(later):
             out, failure, note = gate.held(), None, "empty"
@@ -99,9 +95,9 @@ class StreamCall(Call):
                 await self._begin()
             self.completed(gate.facts(), note)
             await self.context.client.write(out)
-            answer = await self.context.client.end()
+            await self.context.client.end()
             self._leave(response)
-            return answer
+            return None
         if gate.is_committed:
             await self._break_off(failure, out)
         return self.failed(failure, was_refused=gate.events <= 1 and is_refusal(failure))

@@ -3,10 +3,10 @@
 import hashlib
 import hmac
 import ipaddress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 from urllib.parse import urlsplit
-
-from aiohttp import web
 
 from llm_router.clock import Clock
 from llm_router.errors import Forbidden, HttpError, InvalidRequest, TooManyRequests, Unauthorized
@@ -16,6 +16,16 @@ from llm_router.web.routes import Scope
 
 _PROXY_HEADERS = ("forwarded", "via", "x-real-ip")
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class Asking(Protocol):
+    """A request, as far as this is concerned; `headers` are found by their lower-case names."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return what the connection's transport says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +46,7 @@ class Access:
         self._guesses = Guesses(clock)
         self._hosts = frozenset({server.host.lower(), *map(_bare, server.allowed_hosts)})
 
-    def check(self, request: web.Request, scope: Scope) -> str | None:
+    def check(self, request: Asking, scope: Scope) -> str | None:
         """Return the name of the client's key, if keys are asked for and it has one.
 
         Raises the HttpError that keeps the request out.
@@ -57,7 +67,7 @@ class Access:
             return owner.name
         return None
 
-    def is_admin(self, request: web.Request) -> bool:
+    def is_admin(self, request: Asking) -> bool:
         """True for the admin key, or, without one configured, for a direct loopback peer."""
         try:
             self._check_admin(request)
@@ -65,7 +75,7 @@ class Access:
             return False
         return True
 
-    def _check_admin(self, request: web.Request) -> None:
+    def _check_admin(self, request: Asking) -> None:
         if self._has_admin:
             owner = self._owner(request)
             if owner is not None and owner.is_admin:
@@ -79,7 +89,7 @@ class Access:
             )
         raise Unauthorized("This route wants the admin key as `Authorization: Bearer <key>`.")
 
-    def _owner(self, request: web.Request) -> "_Owner | None":
+    def _owner(self, request: Asking) -> "_Owner | None":
         """Return whose key was presented; TooManyRequests where too many have been wrong.
 
         Every key is compared, so that the time taken says nothing about any.
@@ -99,29 +109,26 @@ class Access:
             )
         return found
 
-    def _check_host(self, request: web.Request) -> None:
+    def _check_host(self, request: Asking) -> None:
         """A page that rebinds its name to our address still sends its own name as Host."""
-        hosts = request.headers.getall("Host", ())
-        if len(hosts) != 1 or not request.raw_path.startswith(("/", "*")):
-            raise InvalidRequest("A request needs exactly one Host header and a plain path.")
-        if not self._is_ours(_bare(hosts[0]), request):
+        if not self._is_ours(_bare(request.headers.get("host", "")), request):
             raise Forbidden(
                 "This Host is not one of the router's names. Add it to [server] allowed_hosts "
                 "(or LLM_ROUTER_SERVER__ALLOWED_HOSTS) if it should be."
             )
 
-    def _check_origin(self, request: web.Request) -> None:
+    def _check_origin(self, request: Asking) -> None:
         """Keep out what a foreign web page sends; desktop apps have schemes of their own."""
-        origin = request.headers.get("Origin")
+        origin = request.headers.get("origin")
         if origin is None:
-            is_foreign = request.headers.get("Sec-Fetch-Site") == "cross-site"
+            is_foreign = request.headers.get("sec-fetch-site") == "cross-site"
         else:
             scheme, host = _parts(origin)
             is_foreign = scheme in ("http", "https", "") and not self._is_ours(host, request)
         if is_foreign:
             raise Forbidden("Requests from other web sites are refused.")
 
-    def _is_ours(self, host: str, request: web.Request) -> bool:
+    def _is_ours(self, host: str, request: Asking) -> bool:
         if host in self._hosts or host in _LOOPBACK_NAMES:
             return True
         try:
@@ -133,12 +140,21 @@ class Access:
         return address.is_loopback or bool(local and str(address) == local[0])
 
 
+def check_target(hosts: Sequence[str], target: str) -> None:
+    """Refuse a request whose address two readers could take for different ones.
+
+    Raises InvalidRequest.
+    """
+    if len(hosts) != 1 or not target.startswith(("/", "*")):
+        raise InvalidRequest("A request needs exactly one Host header and a plain path.")
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode(errors="surrogateescape")).digest()
 
 
-def _presented(request: web.Request) -> bytes | None:
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+def _presented(request: Asking) -> bytes | None:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
     return _digest(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
 
 
@@ -161,7 +177,7 @@ def _parts(origin: str) -> tuple[str, str]:
         return "", ""
 
 
-def _is_direct_loopback(request: web.Request) -> bool:
+def _is_direct_loopback(request: Asking) -> bool:
     names = map(str.lower, request.headers)
     if any(name in _PROXY_HEADERS or name.startswith("x-forwarded-") for name in names):
         return False

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from llm_router.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from llm_router.routing.document import Strict, explain
 from llm_router.routing.names import CategoryName, Description, Keywords, Models, safe
-from llm_router.web.chat import read_body
+from llm_router.web.body import read_body
 
 MAX_BODY_BYTES = 1 << 20
 

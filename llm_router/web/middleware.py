@@ -21,6 +21,7 @@ from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, REQUEST_ID, SCOPES
 from llm_router.logs import request_id as logged_request_id
 from llm_router.proxy.exchange import new_request_id
 from llm_router.proxy.relay import ResponseCut
+from llm_router.web.access import check_target
 from llm_router.web.responses import PLAIN_HEADERS, error_answer
 from llm_router.web.routes import Handler
 
@@ -40,27 +41,34 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         raise ResponseCut("The client left.") from exc
     except ResponseCut:
         raise
-    except HttpError as exc:
-        error: HttpError = exc
-    except StorageError as exc:
-        error = Unavailable(f"The database cannot do this now: {exc}", retry_after_s=5)
     except web.HTTPException as exc:
         error = _translate(exc, request.method)
-    except Exception:
-        log.exception("%s %s failed", request.method, request.match_info.route.resource)
-        error = Internal(f"Something broke inside the router; its log has {request_id}.")
+    except Exception as exc:
+        what = f"{request.method} {request.match_info.route.resource}"
+        error = as_http_error(exc, what, request_id)
     return error_answer(error, _headers(request))
 
 
 @web.middleware
 async def access(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let through who may use the route; a route without a declared scope is nobody's."""
+    check_target(request.headers.getall("Host", ()), request.raw_path)
     scope = request.app[SCOPES].get(request.match_info.route)
     if scope is not None:
         request[CLIENT_KEY] = request.app[ACCESS].check(request, scope)
     elif request.match_info.http_exception is None:  # unlike what answers 404 and 405
         raise Forbidden("This route does not say who may use it.")
     return await handler(request)
+
+
+def as_http_error(exc: Exception, what: str, request_id: str) -> HttpError:
+    """Return what a client is told of anything that was raised while `what` was done."""
+    if isinstance(exc, HttpError):
+        return exc
+    if isinstance(exc, StorageError):
+        return Unavailable(f"The database cannot do this now: {exc}", retry_after_s=5)
+    log.error("%s failed", what, exc_info=exc)
+    return Internal(f"Something broke inside the router; its log has {request_id}.")
 
 
 async def plain_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -10,7 +10,9 @@ from llm_router.errors import HttpError
 
 # On every response: no version banner, no sniffing.
 PLAIN_HEADERS = {"Server": "llm-router", "X-Content-Type-Options": "nosniff"}
-_CLOSING = (400, 413)  # the rest of such a body is not worth reading
+JSON = {"Content-Type": "application/json"}
+_JSON_TEXT = {"Content-Type": "application/json; charset=utf-8"}
+CLOSING = (400, 413)  # the rest of such a body is not worth reading
 
 
 def json_answer(
@@ -22,16 +24,25 @@ def json_answer(
     )
 
 
+def whole_answer(status: int, headers: Mapping[str, str], body: bytes) -> web.Response:
+    """Return a JSON document that is encoded already."""
+    response = web.Response(body=body, status=status, headers={**JSON, **headers})
+    if status in CLOSING:
+        response.force_close()
+    return response
+
+
 def error_answer(error: HttpError, headers: Mapping[str, str]) -> web.Response:
-    """Render an error with what tells a client whether and when to come back."""
-    sent = {**headers, **error.headers}
+    return whole_answer(error.status, *error_parts(error, headers))
+
+
+def error_parts(error: HttpError, headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    """Return headers, with what tells a client whether and when to come back, and the body."""
+    sent = {**_JSON_TEXT, **headers, **error.headers}
     if error.retry_after_s is not None:
         sent["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
     if error.is_final:
         sent["x-should-retry"] = "false"
     if error.status == 401:
         sent["WWW-Authenticate"] = 'Bearer realm="llm-router"'
-    response = json_answer(error.body(), status=error.status, headers=sent)
-    if error.status in _CLOSING:
-        response.force_close()
-    return response
+    return sent, msgspec.json.encode(error.body())

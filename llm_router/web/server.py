@@ -9,11 +9,12 @@ from typing import Any
 
 from aiohttp import web
 
-from llm_router import platform
 from llm_router.errors import Internal, InvalidRequest
 from llm_router.proxy.exchange import new_request_id
 from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn
+from llm_router.web.lane import Lane, Service
+from llm_router.web.pace import Pace
 from llm_router.web.responses import PLAIN_HEADERS, error_answer
 from llm_router.web.routes import Handler
 
@@ -21,33 +22,17 @@ log = logging.getLogger(__name__)
 
 
 class Connection(web.RequestHandler):
-    """A client's connection. Headers must be whole `header_s` after their first byte, and of what
-    is sent something must move every `write_s`.
-    """
+    """A client's connection that aiohttp serves, at the client's `pace`."""
 
-    __slots__ = ("_deadlines", "_moved_at", "_untaken", "headers_due", "is_busy")
+    __slots__ = ("pace",)
 
-    def __init__(self, server: web.Server, deadlines: DeadlineSettings, **options: Any) -> None:
+    def __init__(self, server: web.Server, pace: Pace, **options: Any) -> None:
         super().__init__(server, **options)
-        self._deadlines = deadlines
-        self._untaken = 0
-        self._moved_at = 0.0
-        self.headers_due: float | None = None
-        self.is_busy = False
+        self.pace = pace
 
     def data_received(self, data: bytes) -> None:
-        if self.headers_due is None and not self.is_busy:
-            self.headers_due = self._loop.time() + self._deadlines.header_s
+        self.pace.received(self._loop.time())
         super().data_received(data)
-
-    def is_too_slow(self, now: float) -> bool:
-        """Say whether a deadline has passed; asked again and again, with the loop's time."""
-        if self.headers_due is not None and now > self.headers_due:
-            return True
-        untaken = platform.untaken_bytes(self.transport) if self.transport is not None else 0
-        if not untaken or untaken != self._untaken:
-            self._untaken, self._moved_at = untaken, now
-        return now > self._moved_at + self._deadlines.write_s
 
     def drop(self) -> None:
         """Close without waiting for the client to take what is unsent."""
@@ -82,7 +67,9 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Makes `Connection`s and drops those whose clients dawdle."""
 
-    def __init__(self, inner: web.Server, deadlines: DeadlineSettings) -> None:
+    def __init__(
+        self, inner: web.Server, deadlines: DeadlineSettings, chat: Service | None = None
+    ) -> None:
         super().__init__(
             inner.request_handler,
             request_factory=inner.request_factory,
@@ -90,6 +77,8 @@ class Server(web.Server):
             handler_cancellation=True,
         )
         self._deadlines = deadlines
+        self._chat = chat
+        self._lanes: set[Lane] = set()
         self._options = {
             "loop": asyncio.get_running_loop(),
             "keepalive_timeout": deadlines.connection_idle_s,
@@ -97,8 +86,37 @@ class Server(web.Server):
             "auto_decompress": False,
         }
 
-    def __call__(self) -> Connection:
-        return Connection(self, self._deadlines, **self._options)
+    def __call__(self) -> Any:
+        """Return what serves a new connection."""
+        pace = Pace(self._deadlines)
+        if self._chat is None:
+            return self._connection(pace)
+        return Lane(self._chat, self._take_over, self._lanes, pace)
+
+    def clients(self) -> list[Lane | Connection]:
+        taken = (each for each in self.connections if isinstance(each, Connection))
+        return [*self._lanes, *taken]
+
+    def _connection(self, pace: Pace) -> Connection:
+        return Connection(self, pace, **self._options)
+
+    def _take_over(self, transport: asyncio.Transport, received: bytes, pace: Pace) -> None:
+        """Serve a connection that a lane has begun with."""
+        connection = self._connection(pace)
+        transport.set_protocol(connection)
+        connection.connection_made(transport)
+        connection.data_received(received)
+
+    def pre_shutdown(self) -> None:
+        super().pre_shutdown()
+        for lane in list(self._lanes):
+            lane.close()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- aiohttp's name
+        tasks = [task for lane in list(self._lanes) if (task := lane.cancel()) is not None]
+        if tasks:
+            await asyncio.wait(tasks, timeout=timeout)
+        await super().shutdown(timeout)
 
     async def drop_slow_connections(self) -> None:
         loop = asyncio.get_running_loop()
@@ -106,21 +124,31 @@ class Server(web.Server):
         while True:
             await asyncio.sleep(tick_s)
             now = loop.time()
-            for connection in self.connections:
-                if isinstance(connection, Connection) and connection.is_too_slow(now):
+            for connection in self.clients():
+                if connection.pace.is_exceeded(connection.transport, now):
                     connection.drop()
 
 
 class Runner(web.AppRunner):
-    """Runs the application the one way it is run, in production and in tests."""
+    """Runs the application the one way it is run, in production and in tests.
 
-    def __init__(self, app: web.Application, deadlines: DeadlineSettings) -> None:
+    `chat` serves chat requests that need nothing of aiohttp; without it, aiohttp takes them too.
+    """
+
+    def __init__(
+        self, app: web.Application, deadlines: DeadlineSettings, chat: Service | None = None
+    ) -> None:
         super().__init__(app, shutdown_timeout=1.0)
         self._deadlines = deadlines
+        self._chat = chat
         self._watch: asyncio.Task[None] | None = None
 
+    def clients(self) -> list[Lane | Connection]:
+        """Return all open connections."""
+        return self.server.clients() if isinstance(self.server, Server) else []
+
     async def _make_server(self) -> web.Server:
-        server = Server(await super()._make_server(), self._deadlines)
+        server = Server(await super()._make_server(), self._deadlines, self._chat)
         self._watch = spawn(server.drop_slow_connections(), name="slow-connections")
         return server
 
@@ -136,8 +164,8 @@ async def headers_arrived(request: web.Request, handler: Handler) -> web.StreamR
     connection = request.protocol
     if not isinstance(connection, Connection):  # only where tests run handlers by themselves
         return await handler(request)
-    connection.headers_due, connection.is_busy = None, True
+    connection.pace.begins()
     try:
         return await handler(request)
     finally:
-        connection.is_busy = False
+        connection.pace.ends()

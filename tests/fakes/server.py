@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from llm_router.settings import DeadlineSettings
+from llm_router.web.lane import Service
 from llm_router.web.routes import Handler
 from llm_router.web.server import Runner, headers_arrived
 
@@ -50,12 +51,15 @@ async def serving(
     handler: Handler,
     deadlines: DeadlineSettings | None = None,
     *,
+    chat: Service | None = None,
     kernel_bytes: int | None = None,
 ) -> AsyncIterator[Server]:
-    """`kernel_bytes` is about half of what the kernel buffers for a client that does not read."""
+    """`chat` serves what comes on lanes. `kernel_bytes` is about half of what the kernel buffers
+    for a client that does not read.
+    """
     app = web.Application(middlewares=[headers_arrived], client_max_size=64 * 1024)
     app.router.add_route("*", "/{path:.*}", handler)
-    runner = Runner(app, deadlines or DeadlineSettings())
+    runner = Runner(app, deadlines or DeadlineSettings(), chat)
     await runner.setup()
     sock = socket.socket()
     if kernel_bytes is not None:

@@ -240,8 +240,7 @@ async def test_a_broken_connection_raises_the_sdks_own_exception(
     upstream.hold(GLM, at=3)
     stream = await client.chat.completions.create(model="router/code", messages=HELLO, stream=True)
     first = await anext(stream)
-    assert router.runner.server is not None
-    for connection in router.runner.server.connections:
+    for connection in router.runner.clients():
         if connection.transport is not None:
             connection.transport.abort()
     chunks, error = await collect(stream)

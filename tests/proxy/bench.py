@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from aiohttp import web
 from multidict import CIMultiDict
 
 from llm_router.classify.base import Decision
@@ -167,9 +166,13 @@ class FakeClient:
     async def drain(self) -> None:
         await asyncio.sleep(self.slow_s)
 
-    async def end(self) -> web.StreamResponse:
+    async def whole(self, headers: Mapping[str, str], body: bytes) -> None:
+        self.headers, self.body = dict(headers), body
+        self.booked.append(bool(self._journal.all(RequestFinished)))
         self.is_ended = True
-        return web.StreamResponse()
+
+    async def end(self) -> None:
+        self.is_ended = True
 
     async def cut(self, error: Mapping[str, Any] | None) -> ResponseCut:
         self.is_cut = True
@@ -249,11 +252,11 @@ class Bench:
             headers=self.headers,
         )
 
-    async def dispatch(self) -> web.StreamResponse:
+    async def dispatch(self) -> None:
         """Walk the chain and end the request as the chat handler does."""
         context = self.context()
         try:
-            return await dispatch(context, self.chain)
+            await dispatch(context, self.chain)
         except HttpError as exc:
             context.exchange.finish("failed", exc.status, exc.type)
             raise

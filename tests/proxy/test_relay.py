@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ from aiohttp import web
 from llm_router.errors import ClientGone
 from llm_router.proxy.relay import KEEP_ALIVE, ClientStream, ResponseCut
 from llm_router.settings import DeadlineSettings, ServerSettings, Settings
+from llm_router.web.lane import Lane, Service
+from llm_router.web.outlet import AiohttpOutlet
 from tests.fakes.server import GET, LITTLE, MUCH, Server, on_linux, read_slowly, serving
 
 HEADERS = {"x-router-request-id": "req_1"}
+CHAT = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}"
+ASKING = {"with": GET}
 LAST_CHUNK = b"0\r\n\r\n"
-Talk = Callable[[ClientStream], Awaitable[web.StreamResponse]]
+Talk = Callable[[ClientStream], Awaitable[None]]
 
 
 def settings(keepalive_s: float = 60, write_s: float = 30) -> Settings:
@@ -26,20 +31,40 @@ def settings(keepalive_s: float = 60, write_s: float = 30) -> Settings:
 
 def handling(talk: Talk, options: Settings | None = None) -> Any:
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await talk(ClientStream(request, options or settings()))
+        outlet = AiohttpOutlet(request)
+        await talk(ClientStream(outlet, options or settings()))
+        assert outlet.response is not None
+        return outlet.response
 
     return handler
 
 
+def talking(
+    talk: Talk, options: Settings | None = None, *, kernel_bytes: int | None = None
+) -> AbstractAsyncContextManager[Server]:
+    """Serve `talk` both ways; the request decides which one it takes."""
+
+    async def on_lane(lane: Lane) -> None:
+        await talk(ClientStream(lane, options or settings()))
+
+    chat = Service(on_lane, body_s=10, body_bytes=LITTLE)
+    return serving(handling(talk, options), chat=chat, kernel_bytes=kernel_bytes)
+
+
+@pytest.fixture(params=[GET, CHAT], ids=["aiohttp", "lane"], autouse=True)
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ASKING, "with", request.param)
+
+
 async def ask(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await server.connect()
-    writer.write(GET)
+    writer.write(ASKING["with"])
     return reader, writer
 
 
 async def received(talk: Talk, options: Settings | None = None) -> tuple[bytes, bytes, bool]:
     """Return the head, the body and whether it was ended, of what a client got."""
-    async with serving(handling(talk, options)) as server:
+    async with talking(talk, options) as server:
         reader, writer = await ask(server)
         head = await reader.readuntil(b"\r\n\r\n")
         body, is_whole = b"", False
@@ -60,15 +85,15 @@ async def test_nothing_is_sent_before_it_is_opened_and_then_at_once() -> None:
     go = asyncio.Event()
     opened = []
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         opened.append(client.is_open)
         await client.open(HEADERS)
         opened.append(client.is_open)
         await client.write(b"data: 1\n\n")
         await go.wait()
-        return await client.end()
+        await client.end()
 
-    async with serving(handling(talk)) as server:
+    async with talking(talk) as server:
         reader, writer = await ask(server)
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         assert head.startswith("http/1.1 200 ")
@@ -88,11 +113,11 @@ async def test_nothing_is_sent_before_it_is_opened_and_then_at_once() -> None:
 
 
 async def test_it_is_opened_once() -> None:
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open(HEADERS)
         await client.open({"x-router-request-id": "another"})
         await client.write(b"x")
-        return await client.end()
+        await client.end()
 
     head, body, is_whole = await received(talk)
     assert b"req_1" in head
@@ -103,11 +128,11 @@ async def test_it_is_opened_once() -> None:
 async def test_what_is_too_large_to_be_written_at_once_arrives_whole() -> None:
     block = b"x" * 300_000
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         await client.write(block)
         await client.write(b"end")
-        return await client.end()
+        await client.end()
 
     assert (await received(talk))[1:] == (block + b"end", True)
 
@@ -115,7 +140,7 @@ async def test_what_is_too_large_to_be_written_at_once_arrives_whole() -> None:
 async def test_a_cut_tells_the_client_and_is_no_end() -> None:
     """F21: the error event and the missing last chunk are the pair that every client notices."""
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         await client.write(b"data: 1\n\n")
         raise await client.cut({"error": {"message": "broke", "code": 502}})
@@ -126,7 +151,7 @@ async def test_a_cut_tells_the_client_and_is_no_end() -> None:
 
 
 async def test_a_cut_behind_the_providers_own_error_adds_nothing() -> None:
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         await client.write(b"data: 1\n\n")
         raise await client.cut(None)
@@ -141,7 +166,7 @@ async def test_comments_flow_while_nobody_answers_and_stop_when_somebody_does() 
     """F18"""
     go, stopped = asyncio.Event(), asyncio.Event()
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         client.keep_alive(lambda: HEADERS)
         await go.wait()
         await client.stop_keep_alive()
@@ -149,9 +174,9 @@ async def test_comments_flow_while_nobody_answers_and_stop_when_somebody_does() 
         stopped.set()
         await asyncio.sleep(0.02)  # in which comments would come
         await client.write(b"data: 1\n\n")
-        return await client.end()
+        await client.end()
 
-    async with serving(handling(talk, settings(keepalive_s=0.001))) as server:
+    async with talking(talk, settings(keepalive_s=0.001)) as server:
         reader, writer = await ask(server)
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"req_1" in head
@@ -166,22 +191,22 @@ async def test_comments_flow_while_nobody_answers_and_stop_when_somebody_does() 
 
 
 async def test_an_answer_in_time_needs_no_comment() -> None:
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         client.keep_alive(lambda: pytest.fail("the response was opened"))
         await client.stop_keep_alive()
         assert not client.is_open
         await client.open({})
-        return await client.end()
+        await client.end()
 
     assert (await received(talk, settings(keepalive_s=0.001)))[1:] == (b"", True)
 
 
 async def test_stopping_what_never_began_is_nothing() -> None:
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.stop_keep_alive()
-        return web.Response(text="ok")
+        await client.whole({}, b"ok")
 
-    async with serving(handling(talk)) as server:
+    async with talking(talk) as server:
         reader, writer = await ask(server)
         assert (await reader.readline()).endswith(b"200 OK\r\n")
         writer.close()
@@ -191,7 +216,7 @@ async def test_a_cancellation_while_comments_are_stopped_is_not_lost() -> None:
     """F47: the ticker is cancelled too, and the two must not be taken for each other."""
     outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         client.keep_alive(dict)
         while not client.is_open:  # noqa: ASYNC110 - it opens by itself
             await asyncio.sleep(0)
@@ -204,9 +229,9 @@ async def test_a_cancellation_while_comments_are_stopped_is_not_lost() -> None:
             outcome.set_result("cancelled")
             raise
         outcome.set_result("went on")
-        return await client.end()
+        await client.end()
 
-    async with serving(handling(talk, settings(keepalive_s=0.001))) as server:
+    async with talking(talk, settings(keepalive_s=0.001)) as server:
         _, writer = await ask(server)
         assert await asyncio.wait_for(outcome, 10) == "cancelled"
         writer.close()
@@ -219,7 +244,7 @@ async def gone(talk: Talk, options: Settings | None = None) -> ClientGone:
     """Return what is raised for a client that resets its connection while `talk` waits."""
     outcome: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
-    async def shielded(client: ClientStream) -> web.StreamResponse:
+    async def shielded(client: ClientStream) -> None:
         async def inner() -> None:
             try:
                 await talk(client)
@@ -236,7 +261,7 @@ async def gone(talk: Talk, options: Settings | None = None) -> ClientGone:
             task.exception()
         raise AssertionError
 
-    async with serving(handling(shielded, options)) as server:
+    async with talking(shielded, options) as server:
         _, writer = await ask(server)
         await asyncio.sleep(0.01)
         writer.transport.abort()
@@ -248,7 +273,7 @@ async def gone(talk: Talk, options: Settings | None = None) -> ClientGone:
 async def test_a_write_to_a_client_that_left_says_so() -> None:
     """F48: never evidence about a model."""
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         while True:
             await client.write(b"data: 1\n\n")
@@ -260,7 +285,7 @@ async def test_a_write_to_a_client_that_left_says_so() -> None:
 async def test_opening_to_a_client_that_left_says_so() -> None:
     """F47"""
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await until_gone(client)
         await client.open({})
         raise AssertionError
@@ -271,10 +296,10 @@ async def test_opening_to_a_client_that_left_says_so() -> None:
 async def test_ending_for_a_client_that_left_says_so() -> None:
     """F49"""
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         await until_gone(client)
-        return await client.end()
+        await client.end()
 
     assert str(await gone(talk)) == "The client left."
 
@@ -282,7 +307,7 @@ async def test_ending_for_a_client_that_left_says_so() -> None:
 async def test_a_cut_for_a_client_that_left_is_still_a_cut() -> None:
     cuts: list[ResponseCut] = []
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         await until_gone(client)
         cuts.append(await client.cut({"error": {}}))
@@ -295,7 +320,7 @@ async def test_a_cut_for_a_client_that_left_is_still_a_cut() -> None:
 async def test_comments_for_a_client_that_left_end_quietly(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         client.keep_alive(dict)
         await until_gone(client)
         await asyncio.sleep(0.01)
@@ -307,7 +332,7 @@ async def test_comments_for_a_client_that_left_end_quietly(
 
 
 async def until_gone(client: ClientStream) -> None:
-    while client._request.transport is not None:  # noqa: ASYNC110 - transports have no event
+    while client._outlet.transport is not None:  # noqa: ASYNC110 - transports have no event
         await asyncio.sleep(0)
 
 
@@ -315,7 +340,7 @@ async def test_a_client_that_reads_nothing_is_cut_off() -> None:
     """F51: aiohttp would wait for ever."""
     outcome: asyncio.Future[ClientGone] = asyncio.get_running_loop().create_future()
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         try:
             while True:
@@ -325,9 +350,9 @@ async def test_a_client_that_reads_nothing_is_cut_off() -> None:
             raise
 
     options = settings(write_s=0.05)
-    async with serving(handling(talk, options), kernel_bytes=LITTLE) as server:
+    async with talking(talk, options, kernel_bytes=LITTLE) as server:
         sock = server.connect_narrowly()
-        sock.sendall(GET)
+        sock.sendall(ASKING["with"])
         assert str(await asyncio.wait_for(outcome, 10)) == "The client read nothing for 0.05 s."
         assert not (await asyncio.to_thread(read_all, sock)).endswith(LAST_CHUNK)
         sock.close()
@@ -345,16 +370,14 @@ async def test_a_client_that_reads_slowly_gets_everything() -> None:
     """F52: one write may take many times the deadline, as long as something moves."""
     block = bytes(range(256)) * 7_000
 
-    async def talk(client: ClientStream) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         await client.open({})
         await client.write(block)
-        answer = await client.end()
-        client._request.protocol.force_close()
-        return answer
+        await client.end()
 
-    async with serving(handling(talk, settings(write_s=0.2)), kernel_bytes=MUCH) as server:
+    async with talking(talk, settings(write_s=0.2), kernel_bytes=MUCH) as server:
         sock = server.connect_narrowly()
-        sock.sendall(GET)
+        sock.sendall(ASKING["with"].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
         received = await asyncio.to_thread(read_slowly, sock)
         sock.close()
     body = received.partition(b"\r\n\r\n")[2]
@@ -367,9 +390,8 @@ async def test_after_a_slow_write_a_cancelled_one_leaves_no_trace() -> None:
     waiting, told = asyncio.Event(), asyncio.Event()
     tasks: list[asyncio.Task[Any]] = []
 
-    async def handler(request: web.Request) -> web.StreamResponse:
+    async def talk(client: ClientStream) -> None:
         tasks.extend(filter(None, [asyncio.current_task()]))
-        client = ClientStream(request, settings())
         await client.open({})
         waiting.set()
         try:
@@ -379,9 +401,9 @@ async def test_after_a_slow_write_a_cancelled_one_leaves_no_trace() -> None:
             raise await client.cut({"error": {"code": 502}}) from None
         raise AssertionError("nobody cancelled the write")
 
-    async with serving(handler, kernel_bytes=LITTLE) as server:
+    async with talking(talk, kernel_bytes=LITTLE) as server:
         sock = server.connect_narrowly()
-        sock.sendall(GET)
+        sock.sendall(ASKING["with"])
         await waiting.wait()
         tasks[0].cancel()
         await told.wait()

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from llm_router.errors import HttpError
 from llm_router.settings import ServerSettings
-from llm_router.web.access import Access
+from llm_router.web.access import Access, check_target
 from llm_router.web.guesses import EVERY_S, FREE_GUESSES
 from llm_router.web.routes import Scope
 from tests.fakes.clock import Clock
@@ -46,6 +46,7 @@ class Gate:
         scope = Scope(request.path.strip("/").split("/")[-1] or "public")
         self.is_admin = self.access.is_admin(request)
         try:
+            check_target(request.headers.getall("Host", ()), request.raw_path)
             name = self.access.check(request, scope)
         except HttpError as exc:
             return web.Response(text=exc.type, status=exc.status)

@@ -1,0 +1,75 @@
+"""The head of an ordinary chat request, read by httptools.
+
+What is not ordinary is nobody's fault: aiohttp's server takes it, and refuses it where need be.
+"""
+
+import httptools
+from msgspec import Struct
+
+LIMIT_BYTES = 16 * 1024
+_MAX_HEADERS = 64
+_PATHS = (b"/v1/chat/completions", b"/chat/completions")
+_STARTS = tuple(b"POST " + path + b" " for path in _PATHS)
+# What changes how the body is framed or the connection is used.
+_UNUSUAL = frozenset({"transfer-encoding", "content-encoding", "expect", "upgrade"})
+_CONNECTION = ("keep-alive", "close")
+
+
+class Head(Struct, frozen=True, gc=False):
+    """`headers` have lower-case names; none of them came twice."""
+
+    headers: dict[str, str]
+    body_bytes: int
+    keeps_alive: bool
+
+
+def may_be_chat(data: bytes) -> bool:
+    """Say whether a request that begins like this may have an ordinary head."""
+    return data.startswith(_STARTS) or any(start.startswith(data) for start in _STARTS)
+
+
+def parse_head(data: bytes) -> Head | None:
+    """Read a whole head with the blank line that ends it; None unless it is an ordinary one."""
+    reader = _Reader()
+    parser = httptools.HttpRequestParser(reader)
+    try:
+        parser.feed_data(data)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return None
+    headers = reader.headers
+    length = headers.get("content-length", "")
+    is_ordinary = (
+        reader.is_whole
+        and reader.url in _PATHS
+        and len(headers) == reader.count <= _MAX_HEADERS
+        and "host" in headers
+        and length.isdecimal()
+        and _UNUSUAL.isdisjoint(headers)
+        and headers.get("connection", "keep-alive").lower() in _CONNECTION
+        and parser.get_http_version() == "1.1"
+    )
+    return Head(headers, int(length), parser.should_keep_alive()) if is_ordinary else None
+
+
+class _Reader:
+    """Takes the parser's callbacks."""
+
+    __slots__ = ("count", "headers", "is_whole", "url")
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.count = 0
+        self.url = b""
+        self.is_whole = False
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.count += 1
+        # The parser leaves white space at the end of a value where it is.
+        text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")
+        self.headers[name.decode("ascii").lower()] = text
+
+    def on_headers_complete(self) -> None:
+        self.is_whole = True

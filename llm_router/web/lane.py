@@ -1,0 +1,262 @@
+"""A client's connection for as long as it chats and nothing else: no framework between.
+
+Nearly every request is a POST with a Content-Length to a chat route, and aiohttp's server would be
+a third of what such a request costs. Whatever else arrives, or arrives oddly, goes with all its
+bytes to aiohttp's server (`hand_over`), and the connection stays there.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple, cast
+
+from llm_router.errors import ClientGone, RequestTimeout
+from llm_router.web.head import LIMIT_BYTES, Head, may_be_chat, parse_head
+from llm_router.web.pace import Pace
+from llm_router.web.responses import CLOSING, JSON, PLAIN_HEADERS
+
+_AHEAD_BYTES = 64 * 1024  # what a client may send before its former answer is complete
+_END_OF_HEAD = b"\r\n\r\n"
+_PLAIN = "".join(f"{name}: {value}\r\n" for name, value in PLAIN_HEADERS.items())
+
+
+class Service(NamedTuple):
+    """What lanes are for: `answer` answers the request that has arrived on one.
+
+    Bodies must be whole `body_s` after their heads. A ConnectionError that `answer` raises cuts
+    the connection, so that nobody takes the answer for a whole one.
+    """
+
+    answer: Callable[["Lane"], Awaitable[None]]
+    body_s: float
+    body_bytes: int
+
+
+class Lane(asyncio.Protocol):
+    """Serves one request after another, each in a task of its own; also the request's `Outlet`."""
+
+    is_chunked = True
+
+    def __init__(
+        self,
+        service: Service,
+        hand_over: Callable[[asyncio.Transport, bytes, Pace], None],
+        lanes: "set[Lane]",
+        pace: Pace,
+    ) -> None:
+        self.headers: Mapping[str, str] = {}
+        self.transport: asyncio.Transport | None = None
+        self.pace = pace
+        self._service = service
+        self._hand_over = hand_over
+        self._lanes = lanes
+        self._loop = asyncio.get_running_loop()
+        self._ahead = b""  # read, but not yet part of a request
+        self._body: list[bytes] = []
+        self._missing = 0  # of the request's body
+        self._arrived: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closes = False
+        self._writable: asyncio.Future[None] | None = None
+
+    # The request
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default if self.transport is None else self.transport.get_extra_info(name, default)
+
+    async def body(self) -> bytes:
+        """Return the body. Raises RequestTimeout."""
+        if self._missing:
+            self._arrived = self._loop.create_future()
+            try:
+                async with asyncio.timeout(self._service.body_s):
+                    await self._arrived
+            except TimeoutError:
+                message = f"The body did not arrive within {self._service.body_s:g} s."
+                raise RequestTimeout(message) from None
+            finally:
+                self._arrived = None
+        pieces, self._body = self._body, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    # The answer
+
+    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        transport = self._open_transport()
+        # What is left of a body is not worth reading.
+        self._closes = self._closes or bool(self._missing) or status in CLOSING
+        length = f"Content-Length: {len(body)}\r\n"
+        head = self._head(status, {**JSON, **headers}, length)
+        transport.write(head + body)
+        if self._writable is not None:
+            await self.drain()
+
+    async def open(self, headers: Mapping[str, str]) -> None:
+        head = self._head(200, headers, "Transfer-Encoding: chunked\r\n")
+        self._open_transport().write(head)
+
+    async def drain(self) -> None:
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+        self._open_transport()
+
+    async def end(self) -> None:
+        self._open_transport().write(b"0\r\n\r\n")
+        await self.drain()
+
+    def _head(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
+        """Render status line and headers. ValueError if one of them could be taken for two."""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+            raise ValueError("a header holds a line break")
+        closing = "Connection: close\r\n" if self._closes else ""
+        first = _status_line(status)
+        date = _date(int(time.time()))
+        return f"{first}{lines}{framing}{date}{_PLAIN}{closing}\r\n".encode()
+
+    def _open_transport(self) -> asyncio.Transport:
+        if self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("The client left.")
+        return self.transport
+
+    # asyncio's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._lanes.add(self)
+        self.pace.rests(self._loop.time())
+        # A client that vanished without a word must not hold a connection for ever.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing:
+            self._take(data)
+            return
+        if self._closes and self._task is None:
+            return
+        self._ahead += data
+        if self._task is None:
+            self._next()
+        elif len(self._ahead) > _AHEAD_BYTES and self.transport is not None:
+            self.transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._lanes.discard(self)
+        self.resume_writing()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        writable, self._writable = self._writable, None
+        if writable is not None:
+            writable.set_result(None)
+
+    # From one request to the next
+
+    def _next(self) -> None:
+        """Begin with the request in `_ahead`, if its head is whole, or leave it to others."""
+        ahead = self._ahead
+        end = ahead.find(_END_OF_HEAD)
+        if end < 0:
+            if len(ahead) > LIMIT_BYTES or not may_be_chat(ahead):
+                self._leave()
+            else:
+                self.pace.received(self._loop.time())
+            return
+        end += len(_END_OF_HEAD)
+        head = parse_head(ahead[:end]) if may_be_chat(ahead) else None
+        if head is None or head.body_bytes > self._service.body_bytes:
+            self._leave()
+        else:
+            self._begin(head, ahead[end:])
+
+    def _begin(self, head: Head, rest: bytes) -> None:
+        self.headers = head.headers
+        self._ahead, self._missing = b"", head.body_bytes
+        self._take(rest)
+        self.pace.begins()
+        self._closes = self._closes or not head.keeps_alive
+        self._task = self._loop.create_task(self._run())
+
+    def _take(self, data: bytes) -> None:
+        """Add what was read to the body; what follows it belongs to the next request."""
+        missing = self._missing
+        if len(data) > missing:
+            data, self._ahead = data[:missing], data[missing:]
+        self._body.append(data)
+        self._missing = missing = missing - len(data)
+        if not missing and self._arrived is not None and not self._arrived.done():
+            self._arrived.set_result(None)
+
+    async def _run(self) -> None:
+        try:
+            await self._service.answer(self)
+        except (ClientGone, ConnectionError):
+            self._closes = True
+        except asyncio.CancelledError:
+            self._closes = True
+            if self.transport is not None:
+                self.transport.abort()
+        finally:
+            self._task = None
+            self._body.clear()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            return
+        if self._closes or self._missing:
+            transport.close()
+            return
+        self.pace.rests(self._loop.time())
+        transport.resume_reading()
+        if self._ahead:
+            self._next()
+
+    def _leave(self) -> None:
+        """Let aiohttp's server have the connection."""
+        assert self.transport is not None
+        self._lanes.discard(self)
+        self._hand_over(self.transport, self._ahead, self.pace)
+
+    # The server's side
+
+    def close(self) -> None:
+        """Close once no request is being answered."""
+        self._closes = True
+        if self._task is None and self.transport is not None:
+            self.transport.close()
+
+    def cancel(self) -> asyncio.Task[None] | None:
+        """End the request being answered; returns its task."""
+        self.close()
+        if self._task is not None:
+            self._task.cancel()
+        return self._task
+
+    def drop(self) -> None:
+        """Close without waiting for the client to take what is unsent."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> str:
+    try:
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    except ValueError:  # 529 and the like, which providers make up
+        return f"HTTP/1.1 {status} \r\n"
+
+
+@lru_cache(maxsize=2)
+def _date(unix_s: int) -> str:
+    return f"Date: {formatdate(unix_s, usegmt=True)}\r\n"
