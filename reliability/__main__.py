@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reliability import __doc__ as about
-from reliability import kills, powercut, restarts
+from reliability import kills, nth, powercut, restarts
 from reliability.report import Report
 
 
@@ -22,6 +22,7 @@ TRIALS: dict[str, tuple[Trial, int]] = {
     "kills": (kills.run, 1000),
     "powercut": (powercut.run, 200),
     "restarts": (restarts.run, 20),
+    "nth": (nth.run, 300),
 }
 
 

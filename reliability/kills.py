@@ -17,7 +17,7 @@ from reliability import books
 from reliability.callers import Callers
 from reliability.lives import Life, open_nursery
 from reliability.report import Report
-from reliability.stage import left_over, scripted_upstream, settled
+from reliability.stage import left_over, scripted_upstream, settled, tracebacks
 from reliability.witness import Witness
 
 _STARTING_S, _SERVING_S, _DRAINING_S = 0.15, 0.5, 0.5
@@ -62,7 +62,8 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
         "costs_settled": is_settled,
         **books.summary(found, findings),
     }
-    problems = [*findings.problems, *witness.violations, *left_over(nursery)]
+    problems = [*findings.problems, *witness.violations, *left_over(nursery.database)]
+    problems += tracebacks(nursery.log)
     return Report("kills", facts, problems)
 
 

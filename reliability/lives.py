@@ -51,6 +51,11 @@ class Life:
         self.send(signal.SIGTERM)
         await self.gone()
 
+    async def briefly(self) -> None:
+        """Wait until it takes requests, and end it."""
+        await self.ready()
+        await self.end()
+
     async def gone(self) -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self.pidfd, over.set)

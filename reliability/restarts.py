@@ -14,7 +14,7 @@ from reliability import books
 from reliability.callers import Callers
 from reliability.lives import open_nursery
 from reliability.report import Report
-from reliability.stage import left_over, scripted_upstream, settled
+from reliability.stage import left_over, scripted_upstream, settled, tracebacks
 
 _QUEUE = 1024
 
@@ -60,4 +60,8 @@ async def run(
         "longest_restart_ms": round(max(away_s) * 1000),
         **books.summary(found, findings),
     }
-    return Report("restarts", facts, [*failed, *findings.problems, *left_over(nursery)])
+    return Report(
+        "restarts",
+        facts,
+        [*failed, *findings.problems, *left_over(nursery.database), *tracebacks(nursery.log)],
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llm_router.demo.upstream import DemoUpstream, serve
 from reliability.callers import BROKEN, WOBBLY
-from reliability.lives import UPSTREAM_KEY, Nursery
+from reliability.lives import UPSTREAM_KEY
 
 _EVERY_CALL = 10_000_000
 _SETTLE_S = 300.0
@@ -56,11 +56,20 @@ def locked(database: Path) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-def left_over(nursery: Nursery) -> Iterator[str]:
+def left_over(database: Path) -> Iterator[str]:
     """Yield what a router that ended in peace should not have left behind."""
-    for file in (nursery.folder / "router.db-journals").iterdir():
+    for file in database.with_name(database.name + "-journals").iterdir():
         if file.suffix in (".journal", ".damaged"):
             yield f"{file.name} is still there"
-    for line in nursery.log.read_text(errors="replace").splitlines():
+
+
+def tracebacks(log: Path) -> list[str]:
+    """Return the last line of every traceback in a log."""
+    found, is_inside = [], False
+    for line in log.read_text(errors="replace").splitlines():
         if line.startswith("Traceback"):
-            yield "a traceback in the log"
+            is_inside = True
+        elif is_inside and line and not line.startswith(" "):
+            found.append(f"a traceback in the log: {line}")
+            is_inside = False
+    return found
