@@ -5,6 +5,7 @@
 # make check    everything that must hold before a commit, as CI does
 # make lock     pin what the container image installs, with hashes: deploy/requirements.lock
 # make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute
+# make train    learn the local classifier anew: `make train DATA=prompts.jsonl`
 #
 # Each installs what it needs into .venv first, once, and again when pyproject.toml has changed.
 
@@ -36,7 +37,7 @@ faults: $(INSTALLED_DEV)
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict llm_router tests benchmarks reliability
+	$(BIN)/mypy --strict llm_router tests benchmarks training reliability
 	$(BIN)/pytest -n auto --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90 $(ARGS)
 
 lock: $(BIN)/python
@@ -47,6 +48,9 @@ lock: $(BIN)/python
 
 bench: $(INSTALLED_DEV)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+train: $(INSTALLED)
+	$(BIN)/python -m training $(DATA)
 
 $(INSTALLED): pyproject.toml | $(BIN)/python
 	@echo "Installing llm-router into .venv"

@@ -8,12 +8,12 @@ from typing import Literal
 
 Kind = Literal["clear", "mixed"]
 
-# The router's keywords are certain about the clear ones. Doubtful ones make a hybrid router ask.
+# The local classifier is certain about the clear ones. Doubtful ones make a hybrid router ask.
 _CLEAR = (
     "Write a python function that sorts a list of {} by {}",
     "Why does a {} need a {}? Explain it step by step.",
     "Fix the bug in this code: for {0} in {1}: print({0}.{1})",
-    "Hello, how are you today? I like {} and {}.",
+    "Hello my friend, thank you, I am so happy today! Do you like my {} and your {}?",
 )
 _DOUBTFUL = ("The {} and the {}, but shorter please",)
 _NOUNS = """

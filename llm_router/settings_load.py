@@ -103,9 +103,8 @@ def check_start(settings: Settings, sources: Mapping[str, str]) -> None:
 
 def check_supported(settings: Settings, sources: Mapping[str, str]) -> None:
     """Refuse values whose names are settled but whose feature this version does not have."""
-    server, classifier = settings.server, settings.classifier
+    server = settings.server
     for key, is_refused, allowed in (
-        ("classifier.mode", classifier.mode == "local", "keywords, ollama, api or hybrid"),
         ("server.workers", server.workers > 1, "1"),
         ("ledger.store_text", settings.ledger.store_text, "false"),
     ):

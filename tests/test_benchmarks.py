@@ -48,7 +48,7 @@ def test_one_round_finds_whole_answers_and_prints_a_table(tmp_path: Path) -> Non
     report = msgspec.json.decode(written.read_bytes())
     runs = {run["contestant"]: run["result"] for run in report["runs"]}
     assert all(run["answered"] and not run["bad"] for run in runs.values())
-    assert set(runs["router"]["classifiers"]) == {"keywords"}
+    assert set(runs["router"]["classifiers"]) == {"local"}
 
 
 @pytest.mark.parametrize("raw", [FRAMED, CHUNKED], ids=["framed by length", "in chunks"])

@@ -399,11 +399,10 @@ def test_with_both_kinds_of_keys_any_address_will_do() -> None:
 @pytest.mark.parametrize(
     ("section", "entry"),
     [
-        ("classifier", "mode = 'local'"),
         ("server", "workers = 2"),
         ("ledger", "store_text = true"),
     ],
-    ids=["local", "workers", "store_text"],
+    ids=["workers", "store_text"],
 )
 def test_what_this_version_does_not_do_is_refused_rather_than_ignored(
     tmp_path: Path, section: str, entry: str

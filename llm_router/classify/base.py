@@ -98,6 +98,18 @@ class Step(Protocol):
     async def close(self) -> None: ...
 
 
+class Judge(Protocol):
+    """Decides by itself, at once and always."""
+
+    @property
+    def name(self) -> By: ...
+
+    def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision: ...
+
+    def sees_all(self, config: RoutingConfig) -> bool:
+        """Whether every category has words to tell it by, so a sure answer leaves none out."""
+
+
 class Classifier(Protocol):
     """The whole decision of a mode. Always answers, within the budget, whatever breaks."""
 

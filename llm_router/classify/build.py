@@ -5,15 +5,16 @@ from collections.abc import Callable
 import aiohttp
 
 from llm_router.classify.api import ApiStep
-from llm_router.classify.base import Step
+from llm_router.classify.base import Judge, Step
 from llm_router.classify.cache import DecisionCache
 from llm_router.classify.hybrid import HybridClassifier
+from llm_router.classify.keywords import Keywords
+from llm_router.classify.local import Local
 from llm_router.classify.ollama import OllamaStep
 from llm_router.clock import Clock
-from llm_router.errors import SettingsError
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import ConfigHolder
-from llm_router.settings import Settings
+from llm_router.settings import Mode, Settings
 from llm_router.upstream.client import UpstreamClient
 
 
@@ -35,11 +36,6 @@ def build_classifier(
     remembered, one of the classifier's own unless given.
     """
     mode = settings.classifier.mode
-    if mode == "local":
-        raise SettingsError(
-            "[classifier] mode: local is not available in this version; "
-            "choose keywords, ollama, api or hybrid"
-        )
     steps: list[Step] = []
     if mode in ("ollama", "hybrid"):
         steps.append(OllamaStep(ollama_session, settings.ollama.base_url, settings.ollama.model))
@@ -47,5 +43,15 @@ def build_classifier(
         model = settings.classifier.api_model
         steps.append(ApiStep(upstream, catalog, config, model, clock, is_shut))
     return HybridClassifier(
-        settings.classifier, steps, clock, asks_first=mode != "hybrid", cache=cache
+        settings.classifier,
+        steps,
+        clock,
+        judge_of(mode),
+        asks_first=mode != "hybrid",
+        cache=cache,
     )
+
+
+def judge_of(mode: Mode) -> Judge:
+    """Return what decides at once in a mode, and is the best guess where other steps fail."""
+    return Keywords() if mode == "keywords" else Local()

@@ -46,10 +46,10 @@ class Evidence:
             (name, round(odd / total, 3)) for name, odd in zip(ranked, odds, strict=True)
         ]
         reasons = self._reasons.get(category)
-        rule = rule_of(reasons) if reasons else "nothing speaks for another"
+        rule = rule_of("keywords", reasons) if reasons else "nothing speaks for another"
         return Decision(category, "keywords", confidence, rule, tuple(others))
 
 
-def rule_of(reasons: Iterable[str]) -> str:
+def rule_of(step: str, reasons: Iterable[str]) -> str:
     shown = [*dict.fromkeys(reasons)][:_SHOWN]
-    return "keywords: " + ", ".join([r if r.startswith("form: ") else repr(r) for r in shown])
+    return f"{step}: " + ", ".join([r if r.startswith("form: ") else repr(r) for r in shown])

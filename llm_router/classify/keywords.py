@@ -10,138 +10,76 @@ category of their own decides at once.
 from collections.abc import Iterable
 from functools import cache
 
-from msgspec import Struct
-
-from llm_router.classify.base import Decision, Prompt
-from llm_router.classify.evidence import Evidence, rule_of
+from llm_router.classify.base import By, Decision, Prompt
+from llm_router.classify.evidence import Evidence
+from llm_router.classify.own import Cached
 from llm_router.classify.text import clip
-from llm_router.classify.vocabulary import Entry, Hits, Vocabulary, inflections, tokens
-from llm_router.classify.words import GROUPS
+from llm_router.classify.vocabulary import Entry, Vocabulary, tokens
+from llm_router.classify.words import groups
 from llm_router.routing.config import FALLBACK, RoutingConfig
 
 _HEAD_START = {FALLBACK: 0.3}
 _CONFIGURED_WEIGHT = 2.0  # a keyword that a user added to a built-in category
+_HINT_WEIGHT = 1.6  # words of a category's own name or description
 _FOLLOW_UP_WORDS = 8
 _CONTEXT_SHARE = 0.5
 
-_WEIGHTS = [(group.category, group.weight) for group in GROUPS]
-
-
-class _Compiled(Struct, frozen=True):
-    """What one configuration makes of the tables.
-
-    `start` holds its built-in categories and what they begin with, `owners` those that have
-    `keywords` of a user's.
-    """
-
-    config: RoutingConfig
-    fallback: str
-    start: dict[str, float]
-    owners: tuple[str, ...]
-    keywords: Vocabulary
-    has_unseen: bool
-
-
-def labels_of(config: RoutingConfig) -> tuple[str, ...]:
-    """Return the categories a text may get. Tools are seen in the request, not in its text."""
-    return tuple(name for name in config.categories if name != "tools")
-
-
-def fallback_of(config: RoutingConfig) -> str:
-    """Return the category for what fits nothing, always one that exists if any does."""
-    if FALLBACK in config.categories:
-        return FALLBACK
-    return next(iter(labels_of(config) or config.categories), FALLBACK)
-
 
 class Keywords:
-    """Always answers. Compiles a configuration's keywords once, when it first sees it."""
+    """Always answers. Needs no training: the weights are those of data/words.txt."""
+
+    name: By = "keywords"
 
     def __init__(self) -> None:
-        self._words = _builtin_words()
-        self._compiled: _Compiled | None = None
+        self._words = builtin_words()
+        self._own = Cached()
+
+    def sees_all(self, config: RoutingConfig) -> bool:
+        return not self._own.of(config).has_unseen
 
     def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision:
-        compiled = self._compiled
-        if compiled is None or compiled.config is not config:
-            compiled = self._compiled = _compile(config)
+        own = self._own.of(config)
         if prompt.chore:
-            return Decision(compiled.fallback, "keywords", 1.0, prompt.chore)
+            return Decision(own.fallback, "keywords", 1.0, prompt.chore)
         text = clip(prompt.text)
         if not text or text.isspace():
-            return Decision(compiled.fallback, "default", None, "no text")
+            return Decision(own.fallback, "default", None, "no text")
         lower = text.lower()
         words = tokens(lower)
-        wanted = compiled.keywords.hits(lower, words) if compiled.owners else {}
-        if wanted and (own := _own_category(compiled, wanted)):
-            return own
-        if not compiled.start:
-            return Decision(compiled.fallback, "default", None, "no keyword matched")
-        evidence = Evidence(compiled.start)
+        wanted = own.wanted(lower, words)
+        if wanted and (decision := own.decided(wanted)):
+            return decision
+        hinted = own.hinted(lower, words)
+        start = {name: _HEAD_START.get(name, 0.0) for name in (*own.learned, *hinted)}
+        if not start:
+            return Decision(own.fallback, "default", None, "no keyword matched")
+        evidence = Evidence(start)
         self._weigh(lower, words, evidence)
         for number, found in wanted.items():
-            evidence.add(compiled.owners[number], _CONFIGURED_WEIGHT, found)
+            evidence.add(own.owners[number], _CONFIGURED_WEIGHT, found)
+        for name, found in hinted.items():
+            evidence.add(name, _HINT_WEIGHT, found)
         evidence.add_form(text, lower, words)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             earlier = prompt.context.lower()
             self._weigh(earlier, tokens(earlier), evidence, _CONTEXT_SHARE)
-        return evidence.decision(compiled.fallback)
-
-    def sees_all(self, config: RoutingConfig) -> bool:
-        """Whether every category has keywords, so that a confident answer leaves none out."""
-        compiled = self._compiled
-        return compiled is not None and compiled.config is config and not compiled.has_unseen
+        return evidence.decision(own.fallback)
 
     def _weigh(self, lower: str, words: list[str], evidence: Evidence, share: float = 1.0) -> None:
+        table = groups()
         for number, found in self._words.hits(lower, words).items():
-            category, weight = _WEIGHTS[number]
-            evidence.add(category, weight * share, found)
+            group = table[number]
+            evidence.add(group.category, group.weight * share, found)
 
 
 @cache
-def _builtin_words() -> Vocabulary:
+def builtin_words() -> Vocabulary:
     """Put together once a process; it takes longer than all the rest of a start."""
-    return Vocabulary(_entries("anywhere"), _entries("opening"))
+    return Vocabulary(_entries(is_opening=False), _entries(is_opening=True))
 
 
-def _entries(where: str) -> Iterable[Entry]:
-    for number, group in enumerate(GROUPS):
-        if group.where == where:
-            for entry in group.words.split(","):
-                yield entry.strip(), number
-
-
-def _compile(config: RoutingConfig) -> _Compiled:
-    labels = labels_of(config)
-    owners = tuple(name for name in labels if config.categories[name].keywords)
-    entries: list[Entry] = []
-    for number, name in enumerate(owners):
-        for keyword in config.categories[name].keywords:
-            words = tokens(keyword.lower())
-            forms = map(" ".join, inflections(words)) if words else (keyword.strip(),)
-            entries += ((form, number) for form in forms)
-    known = {group.category for group in GROUPS}
-    return _Compiled(
-        config,
-        fallback_of(config),
-        {name: _HEAD_START.get(name, 0.0) for name in labels if name in known},
-        owners,
-        Vocabulary(entries),
-        any(name not in known and name not in owners for name in labels),
-    )
-
-
-def _own_category(compiled: _Compiled, wanted: Hits) -> Decision | None:
-    """Let a user's own category win by its keywords: the most, then the longest."""
-    found = {
-        compiled.owners[number]: sorted(set(words), key=len, reverse=True)
-        for number, words in wanted.items()
-        if compiled.owners[number] not in compiled.start
-    }
-    if not found:
-        return None
-    ranked = sorted(found, key=lambda name: (-len(found[name]), -len("".join(found[name]))))
-    confidence = 1 - 0.1 * 0.5 ** (len(found[ranked[0]]) - 1)
-    others = tuple((name, round(1 - confidence, 3)) for name in ranked[1:])
-    rule = rule_of(found[ranked[0]])
-    return Decision(ranked[0], "keywords", confidence, rule, others)
+def _entries(*, is_opening: bool) -> Iterable[Entry]:
+    for number, group in enumerate(groups()):
+        if group.is_opening == is_opening:
+            for entry in group.entries:
+                yield entry, number

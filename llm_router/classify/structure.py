@@ -111,7 +111,7 @@ def _may_have_call(text: str) -> bool:
 
 
 def _reasoning(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
-    numbers = _count_numbers(text)
+    numbers = count_numbers(text)
     if _has_formula(text, numbers):
         yield "a formula", 1.5
     if numbers and _may_have_amount(text) and _amount(text):
@@ -128,7 +128,7 @@ def _reasoning(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
         yield "more than 40 words", 0.2
 
 
-def _count_numbers(text: str) -> int:
+def count_numbers(text: str) -> int:
     if text.isascii():
         return len(text.encode().translate(_DIGITS).split())
     return len(_numbers(text))

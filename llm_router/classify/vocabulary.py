@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
@@ -50,32 +50,52 @@ def inflections(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
 
 
 class Vocabulary:
-    """`anywhere` entries count wherever they stand; `openings` at the beginning of the text."""
+    """`anywhere` entries count wherever they stand; `openings` at the beginning of the text.
+
+    Entries in scripts without spaces are found anywhere in either case.
+    """
 
     def __init__(self, anywhere: Iterable[Entry], openings: Iterable[Entry] = ()) -> None:
-        spaced: list[Entry] = []
         self._parts: dict[str, list[int]] = {}
-        for entry, number in anywhere:
+        self._anywhere = _Table(self._spaced(anywhere))
+        self._openings = _Table(self._spaced(openings))
+        # By the first character: the lengths that begin with it, the longest first.
+        self._lengths: dict[str, list[int]] = {}
+        for part in sorted(self._parts, key=len, reverse=True):
+            lengths = self._lengths.setdefault(part[0], [])
+            if len(part) not in lengths:
+                lengths.append(len(part))
+
+    def _spaced(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield the entries that are words; keep those that are looked for inside of runs."""
+        for entry, number in entries:
             entry = entry.strip().lower()
             if tokens(entry) and not _UNSPACED.search(entry):
-                spaced.append((entry, number))
+                yield entry, number
             elif entry:
                 self._parts.setdefault(entry, []).append(number)
-        longest_first = sorted(self._parts, key=len, reverse=True)
-        self._part = re.compile("|".join(map(re.escape, longest_first)))
-        self._anywhere = _Table(spaced)
-        self._openings = _Table((entry.strip(), number) for entry, number in openings)
 
     def hits(self, lower: str, tokens: Sequence[str]) -> Hits:
         """Return what was found in a text in lower case, by number."""
         found: Hits = defaultdict(list)
         self._anywhere.look(tokens, len(tokens), found)
         if self._parts and not lower.isascii():
-            for part in self._part.findall(lower):
-                for number in self._parts[part]:
-                    found[number].append(part)
+            self._look_inside(lower, found)
         self._openings.look(tokens, _opening(tokens), found)
         return found
+
+    def _look_inside(self, lower: str, found: Hits) -> None:
+        """Add the longest entry at each place to `found`; none begins inside another."""
+        begins, parts, end = self._lengths, self._parts, 0
+        for at, char in enumerate(lower):
+            if char in begins and at >= end:
+                for length in begins[char]:
+                    part = lower[at : at + length]
+                    if part in parts:
+                        for number in parts[part]:
+                            found[number].append(part)
+                        end = at + length
+                        break
 
 
 class _Node(Struct):

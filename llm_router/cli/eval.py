@@ -30,8 +30,8 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from llm_router.classify.evaluation import Evaluation, Part, Result, evaluate
-from llm_router.classify.keywords import labels_of
 from llm_router.classify.labelled import BadLine, Labelled, read_labelled
+from llm_router.classify.own import labels_of
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
 from llm_router.cli.explain import stored_catalog

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_router.classify.base import NoBook
+from llm_router.classify.build import judge_of
 from llm_router.classify.hybrid import HybridClassifier
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
@@ -63,7 +64,9 @@ async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
         settings=settings,
         config=await asyncio.to_thread(in_force, loaded),
         catalog=await stored_catalog(settings),
-        classifier=HybridClassifier(settings.classifier, (), SystemClock()),
+        classifier=HybridClassifier(
+            settings.classifier, (), SystemClock(), judge_of(settings.classifier.mode)
+        ),
         book=NoBook(),
     )
     return explanation(plan, None)

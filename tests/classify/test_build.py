@@ -6,7 +6,6 @@ from pydantic import SecretStr
 from llm_router.classify.base import Decision, Prompt
 from llm_router.classify.build import build_classifier
 from llm_router.demo.upstream import DemoUpstream
-from llm_router.errors import SettingsError
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import ConfigHolder
 from llm_router.settings import (
@@ -60,7 +59,9 @@ async def decided(
         ("keywords", DOUBT, "default"),
         ("ollama", CLEAR, "ollama"),
         ("api", CLEAR, "api"),
-        ("hybrid", CLEAR, "keywords"),
+        ("local", CLEAR, "local"),
+        ("local", DOUBT, "default"),
+        ("hybrid", CLEAR, "local"),
         ("hybrid", DOUBT, "ollama"),
     ],
 )
@@ -78,9 +79,3 @@ async def test_without_ollama_the_api_decides(unused_tcp_port: int) -> None:
         decision, status = await decided(demo, "hybrid", DOUBT, nowhere)
     assert (decision.by, decision.skipped) == ("api", ("ollama: down",))
     assert status["steps"] == {"ollama": "down", "api": "ok"}
-
-
-async def test_the_local_mode_is_refused() -> None:
-    async with running_upstream() as demo:
-        with pytest.raises(SettingsError, match="choose keywords, ollama, api or hybrid"):
-            await decided(demo, "local", CLEAR)

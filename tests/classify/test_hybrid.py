@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from llm_router.classify.base import By, CallBook, Decision, Prompt, StepFault
 from llm_router.classify.guard import REST_S
 from llm_router.classify.hybrid import HybridClassifier
-from llm_router.classify.keywords import labels_of
+from llm_router.classify.keywords import Keywords
+from llm_router.classify.own import labels_of
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import ClassifierSettings
 from tests.classify.helpers import Book, FakeClock, config, own, until
@@ -59,7 +60,7 @@ def hybrid(
     *steps: Scripted, clock: FakeClock | None = None, asks_first: bool = False, **settings: Any
 ) -> HybridClassifier:
     values = ClassifierSettings(**settings)
-    return HybridClassifier(values, steps, clock or FakeClock(), asks_first=asks_first)
+    return HybridClassifier(values, steps, clock or FakeClock(), Keywords(), asks_first=asks_first)
 
 
 async def test_tools_decide_before_anything_is_read() -> None:
@@ -161,7 +162,7 @@ async def test_nobody_is_asked_when_there_is_one_category() -> None:
 
 async def test_a_category_without_keywords_makes_keywords_less_certain() -> None:
     """Only a language model can tell it from a built-in one."""
-    prompt = Prompt("Explain what our contract with the landlord says")
+    prompt = Prompt("Explain what the contract says and why")
     step = Scripted(answer="legal")
     assert (await hybrid(step).decide(prompt, config(), Book())).by == "keywords"
     where = config(own("legal", description="contracts and law"))

@@ -15,7 +15,7 @@ from tests.cli.conftest import Run
 def test_a_prompt_is_explained_without_a_server_or_a_database(run: Run, folder: Path) -> None:
     status, out, err = run("explain", "Write a python function that adds two numbers")
     assert (status, err) == (0, "")
-    assert out.startswith("category   code  (by keywords, confidence ")
+    assert out.startswith("category   code  (by local, confidence ")
     assert "\nbecause    " in out
     assert "z-ai/glm-5" in out
     assert "first" in out
@@ -33,7 +33,7 @@ def test_programs_get_json(run: Run) -> None:
     shown = explained(run, "Write a python function")
     assert (shown["category"], shown["classifier"], shown["model"]) == (
         "code",
-        "keywords",
+        "local",
         "z-ai/glm-5",
     )
     assert shown["chain"][0] == {"name": "glm-5", "model": "z-ai/glm-5", "fate": "first"}

@@ -13,7 +13,7 @@ from tests.integration.conftest import PATIENCE_S, Router, Start, eventually
 OLLAMA, API = "qwen2.5:0.5b", "qwen/qwen3-1.7b"
 GLM = "z-ai/glm-5"
 CODE = "Write a python function that adds two numbers"
-OPEN = "Tell me about the moon and its phases in the old calendars"  # no keyword is sure of it
+OPEN = "Tell me about the moon and its phases in the old calendars"  # nothing in it is sure
 
 NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "F42 queue full": ({"status": 503}, "HTTP 503"),
@@ -54,7 +54,7 @@ async def skipped(router: Router) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(("how", "reason"), NONSENSE.values(), ids=NONSENSE.keys())
-async def test_what_ollama_says_wrong_is_counted_and_keywords_decide(
+async def test_what_ollama_says_wrong_is_counted_and_the_local_one_decides(
     start: Start, upstream: DemoUpstream, how: dict[str, Any], reason: str
 ) -> None:
     """F42 F43"""
@@ -64,12 +64,12 @@ async def test_what_ollama_says_wrong_is_counted_and_keywords_decide(
         reply = await ask(router, CODE)
         assert reply.status == 200
         assert reply.headers["x-router-category"] == "code"
-        assert reply.headers["x-router-classifier"] == "keywords"
+        assert reply.headers["x-router-classifier"] == "local"
         assert reply.headers["x-router-attempts"] == "1"
         assert await skipped(router) == {f"ollama: {reason}": 1}
         [row] = await router.rows()
         [attempt] = await router.rows("attempts")
-    assert (row["outcome"], row["classifier"]) == ("completed", "keywords")
+    assert (row["outcome"], row["classifier"]) == ("completed", "local")
     assert attempt["kind"] == "chat"  # Ollama is no provider: it costs nothing and is not booked
 
 
@@ -85,7 +85,7 @@ async def test_what_ollama_says_wrong_is_counted_and_keywords_decide(
     ],
     ids=["500", "an error inside a 200", "a page", "a reset", "words", "its own label"],
 )
-async def test_what_the_api_classifier_says_wrong_is_booked_and_keywords_decide(
+async def test_what_the_api_classifier_says_wrong_is_booked_and_the_local_one_decides(
     start: Start, upstream: DemoUpstream, how: dict[str, Any], reason: str, outcome: str
 ) -> None:
     """F43: every call that was sent has its row, and its cost is the request's."""
@@ -118,7 +118,7 @@ async def test_what_a_classifier_cost_that_was_too_late_is_booked_when_it_answer
     async with start(classifier={"mode": "api", "budget_ms": 50}) as router:
         reply = await ask(router, CODE)
         assert reply.status == 200
-        assert reply.headers["x-router-classifier"] == "keywords"
+        assert reply.headers["x-router-classifier"] == "local"
         [row] = await router.rows()
         assert (row["outcome"], row["cost_nanousd"]) == ("completed", None)
         release.set()
@@ -184,7 +184,7 @@ async def test_a_model_that_loads_for_minutes_is_left_to_load(
             await upstream.until(lambda: bool(upstream.calls(OLLAMA)))
         for number in range(4):
             reply = await ask(router, f"{CODE}, {number}")
-            assert reply.headers["x-router-classifier"] == "keywords"
+            assert reply.headers["x-router-classifier"] == "local"
         assert await skipped(router) == {"ollama: loading": 4}
         [load] = upstream.calls(OLLAMA)
         assert load.json()["messages"] == []

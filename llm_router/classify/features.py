@@ -1,0 +1,102 @@
+"""What the local classifier sees of a text: names of features, each present or not.
+
+Groups of the vocabulary (how many of their words were found), the signs of form, and the shape:
+length, numbers, how it begins and ends. The words themselves are looked up beside these.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+from llm_router.classify.structure import SIGNS, count_numbers
+from llm_router.classify.vocabulary import Hits
+from llm_router.classify.words import groups
+
+_LENGTHS = (2, 3, 5, 7, 10, 15, 20, 30, 45, 70, 120, 250)
+_NUMBERS = (1, 3, 6)
+_LINES = (1, 5, 20)
+_COUNTED = 3  # further words of a group add nothing
+
+# A run of these counts as one word for every two characters.
+_unspaced = re.compile("[\u3040-\u30ff\u3400-\u9fff]").findall
+
+_SPELLED = (
+    "one two three four five six seven eight nine ten eleven twelve twenty thirty forty fifty"
+    " hundred thousand deux trois quatre cinq sept huit neuf dix douze quinze vingt trente cent"
+    " mille dos tres cuatro cinco seis siete ocho nueve diez doce veinte treinta cien mil zwei drei"
+    " vier fünf sechs sieben acht neun zehn zwölf zwanzig dreißig hundert tausend"
+)
+_NUMBER_WORDS = frozenset(_SPELLED.split())
+
+
+def features(text: str, lower: str, words: Sequence[str], hits: Hits) -> list[str]:
+    """Return the names of what a clipped text shows; `hits` are those of the vocabulary."""
+    found: list[str] = []
+    names = _group_names()
+    for number, entries in hits.items():
+        count = 1 if len(entries) == 1 else min(len(set(entries)), _COUNTED)
+        found += names[number][count]
+    for signs in SIGNS.values():
+        found += [name for name, _ in signs(text, lower, words)]
+    found += _shape(text, words)
+    if not hits:
+        found.append("no known word")
+    return found
+
+
+def _shape(text: str, words: Sequence[str]) -> Iterator[str]:
+    stripped = text.strip()
+    length = len(words) if text.isascii() else len(words) + len(_unspaced(text)) // 2
+    yield from _up_to("words", _LENGTHS, length)
+    numbers = count_numbers(text)
+    if numbers:
+        yield from _up_to("numbers", _NUMBERS, numbers)
+        if numbers * 10 > length:
+            yield "many numbers for its length"
+    spelled = len(_NUMBER_WORDS.intersection(words))
+    if spelled:
+        yield "a number in words"
+        if spelled > 1:
+            yield "numbers in words"
+    last = stripped[-1:]
+    if "?" in text or "\uff1f" in text:
+        yield "asks"
+        if numbers > 1:
+            yield "asks with numbers"
+        if last not in "?\uff1f":
+            yield "asks, then goes on"
+    if last.isalnum():
+        yield "no mark at its end"
+    if "\n" in stripped:
+        yield from _up_to("lines", _LINES, stripped.count("\n"))
+    if stripped[:1].islower():
+        yield "begins in lower case"
+    if '"' in text or "\u201c" in text or "\u00ab" in text:
+        yield "a quotation"
+
+
+def _up_to(what: str, steps: tuple[int, ...], amount: int) -> tuple[str, ...]:
+    names = _step_names(what, steps)
+    reached = 0
+    for step in steps:
+        if amount < step:
+            break
+        reached += 1
+    return names[:reached]
+
+
+@cache
+def _step_names(what: str, steps: tuple[int, ...]) -> tuple[str, ...]:
+    return tuple(f"{what} >= {step}" for step in steps)
+
+
+@cache
+def _group_names() -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """Return, by group and number of words found, the names of the features."""
+    return tuple(
+        tuple(
+            (group.name, f"{group.name}, two", f"{group.name}, three")[:count]
+            for count in range(_COUNTED + 1)
+        )
+        for group in groups()
+    )

@@ -1,0 +1,104 @@
+"""The local classifier: weights that were learned, over words, form and shape. No I/O.
+
+docs/routing.md says what it was trained on and how often it is right.
+"""
+
+import math
+
+from llm_router.classify.base import By, Decision, Prompt
+from llm_router.classify.evidence import rule_of
+from llm_router.classify.features import features
+from llm_router.classify.keywords import builtin_words
+from llm_router.classify.own import Cached, Own
+from llm_router.classify.text import clip
+from llm_router.classify.vocabulary import Hits, tokens
+from llm_router.classify.weights import CATEGORIES, Weights, weights
+from llm_router.classify.words import groups
+from llm_router.routing.config import RoutingConfig
+
+_CONFIGURED = 2.0  # a keyword that a user added to a built-in category
+_HINTED = (0.0, 1.2, 2.4, 3.2)  # words of a category's own name or description: so many, so much
+_FOLLOW_UP_WORDS = 8
+_CONTEXT_SHARE = 0.35
+
+
+class Local:
+    """Always answers; what it has no sign of at all is the default."""
+
+    name: By = "local"
+
+    def __init__(self, learned: Weights | None = None) -> None:
+        self._learned = learned or weights()
+        self._words = builtin_words()
+        self._own = Cached()
+
+    def sees_all(self, config: RoutingConfig) -> bool:
+        return not self._own.of(config).has_unseen
+
+    def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision:
+        own = self._own.of(config)
+        if prompt.chore:
+            return Decision(own.fallback, "local", 1.0, prompt.chore)
+        text = clip(prompt.text)
+        if not text or text.isspace():
+            return Decision(own.fallback, "default", None, "no text")
+        lower = text.lower()
+        words = tokens(lower)
+        wanted = own.wanted(lower, words)
+        if wanted and (decision := own.decided(wanted)):
+            return decision
+        hits = self._words.hits(lower, words)
+        found = features(text, lower, words, hits)
+        logits = self._learned.logits(found, words)
+        if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
+            for place, logit in enumerate(self._said_before(prompt.context)):
+                logits[place] += _CONTEXT_SHARE * logit
+        scores = dict(zip(CATEGORIES, logits, strict=True))
+        if len(own.learned) < len(CATEGORIES):
+            scores = {name: scores[name] for name in own.learned}
+        _add_users_words(scores, own, wanted, own.hinted(lower, words))
+        if not scores or not (hits or prompt.context or self._learned.knows(words)):
+            return Decision(own.fallback, "default", None, "nothing known in it")
+        return self._decision(scores, found, hits)
+
+    def _said_before(self, context: str) -> list[float]:
+        lower = context.lower()
+        words = tokens(lower)
+        found = features(context, lower, words, self._words.hits(lower, words))
+        return self._learned.logits(found, words)
+
+    def _decision(self, scores: dict[str, float], found: list[str], hits: Hits) -> Decision:
+        ranked = sorted(scores, key=scores.__getitem__, reverse=True)
+        odds = [math.exp(scores[name] - scores[ranked[0]]) for name in ranked]
+        total = sum(odds)
+        (category, confidence), *others = [
+            (name, round(odd / total, 3)) for name, odd in zip(ranked, odds, strict=True)
+        ]
+        rule = rule_of("local", self._reasons(category, found, hits))
+        return Decision(category, "local", confidence, rule, tuple(others))
+
+    def _reasons(self, category: str, found: list[str], hits: Hits) -> list[str]:
+        """Return what spoke loudest for a category: words of groups, and signs of form."""
+        if category not in CATEGORIES:
+            return ["its name and description"]
+        place = CATEGORIES.index(category)
+        known = self._learned.learned.features
+        said = {groups()[number].name: entries[0] for number, entries in hits.items()}
+        weighed = {name: known[name][place] for name in found if name in known}
+        best = sorted(weighed, key=weighed.__getitem__, reverse=True)
+        # "name, two" and ", three" say no more than the group itself.
+        return [
+            said.get(name, f"form: {name}")
+            for name in best
+            if weighed[name] > 0 and name.partition(", ")[0] not in said.keys() - {name}
+        ]
+
+
+def _add_users_words(
+    scores: dict[str, float], own: Own, wanted: Hits, hinted: dict[str, list[str]]
+) -> None:
+    for number, said in wanted.items():
+        if own.owners[number] in scores:
+            scores[own.owners[number]] += _CONFIGURED * len(set(said))
+    for name, said in hinted.items():
+        scores[name] = _HINTED[min(len(said), len(_HINTED) - 1)]
