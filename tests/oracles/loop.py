@@ -1,9 +1,11 @@
 """How long one callback kept an event loop busy: nobody else is served meanwhile.
 
-Measured in processor time of the thread, so a busy machine does not count against anybody.
+Measured in processor time of the thread, so a busy machine does not count against anybody; nor does
+the garbage collector, which in a test walks mostly what the tests have made.
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,9 +19,11 @@ class Longest:
     def __init__(self) -> None:
         self.ms = 0.0
         self.what = ""
+        self.since = 0.0
 
     def forget(self) -> None:
-        self.ms, self.what = 0.0, ""
+        """Begin anew; the callback that is under way does not count."""
+        self.ms, self.what, self.since = 0.0, "", time.thread_time()
 
 
 @contextmanager
@@ -32,9 +36,13 @@ def longest_callback() -> Iterator[Longest]:
         begun = time.thread_time()
         run(handle)
         took_ms = (time.thread_time() - begun) * 1000
-        if took_ms > longest.ms:
+        if took_ms > longest.ms and begun >= longest.since:
             longest.ms, longest.what = took_ms, repr(handle)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncio.Handle, "_run", timed)
-        yield longest
+        gc.disable()
+        try:
+            yield longest
+        finally:
+            gc.enable()
