@@ -32,7 +32,8 @@ test: $(INSTALLED_DEV)
 	$(BIN)/pytest -n auto $(ARGS)
 
 faults: $(INSTALLED_DEV)
-	$(BIN)/pytest -n auto -m fault --hypothesis-profile deep $(ARGS)
+	$(BIN)/pytest -n auto -m fault --hypothesis-profile deep \
+		-o timeout=1800 -o faulthandler_timeout=0 $(ARGS)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
