@@ -74,7 +74,7 @@ def create_app(
     app[keys.IN_FLIGHT] = InFlight()
     app[keys.SESSIONS] = Sessions(clock) if settings.classifier.sticky == "session" else None
     app[keys.ACCESS] = Access(settings.server, clock)
-    app[keys.LIFECYCLE] = Lifecycle(clock.wall())
+    app[keys.LIFECYCLE] = Lifecycle(clock)
     app[keys.ANSWERS] = Answers(clock)
     app[keys.SCOPES] = {}
     for part in _PARTS:

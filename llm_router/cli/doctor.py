@@ -69,8 +69,10 @@ def database(path: Path) -> dict[str, Any]:
             "requests": _number(connection, "SELECT count(*) FROM requests"),
             "attempts": _number(connection, "SELECT count(*) FROM attempts"),
             "in flight": _number(connection, "SELECT count(*) FROM attempts WHERE outcome IS NULL"),
-            "configuration": _number(connection, "SELECT max(version) FROM config_versions"),
         }
+        facts["configuration version"] = _number(
+            connection, "SELECT max(version) FROM config_versions"
+        )
     return facts
 
 

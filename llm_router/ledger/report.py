@@ -39,7 +39,8 @@ class Latency:
     p99: int | None = None
 
     def as_json(self) -> dict[str, float | int | None]:
-        return {"mean": self.mean, "p50": self.p50, "p95": self.p95, "p99": self.p99}
+        mean = None if self.mean is None else round(self.mean, 3)
+        return {"mean": mean, "p50": self.p50, "p95": self.p95, "p99": self.p99}
 
 
 @dataclass(frozen=True, slots=True)

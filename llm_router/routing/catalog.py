@@ -74,10 +74,6 @@ class Catalog:
             model = self._listed(_base(model_id))
         return None if model is None else model.pricing
 
-    def is_listed(self, model_id: str) -> bool:
-        """Say whether the list has this very id, or it as a canonical slug."""
-        return self._listed(model_id) is not None
-
     def is_gone(self, model_id: str) -> bool:
         """Say whether there is a list and it speaks against the id.
 

@@ -1,6 +1,6 @@
 """The ledger summed up: totals, groups and percentiles of any period.
 
-Every query is one constant text. What to group by comes in as flags, so nothing that a client wrote
+Both queries are constant texts. What to group by comes in as flags, so nothing that a client wrote
 is ever part of the SQL. Hours that changed since they were rolled up, and the two that the period
 cuts, are read from the raw rows; all others from the rollups (migrations/0005_reports.sql). Pruned
 rows are known by the hour only.
@@ -24,16 +24,17 @@ from llm_router.storage.readable import Readable
 
 MAX_GROUPS = 10_000
 
-_REQUESTS = """
+# `of` is request or attempt: both have facts (raw rows) and hours (rollups) with equal columns.
+_QUERY = """
 WITH live (hour) AS (
     SELECT hour FROM stale_hours
     UNION SELECT substr(:since, 1, 13)
     UNION SELECT substr(:until, 1, 13)
 ), facts AS (
-    SELECT f.* FROM live CROSS JOIN request_facts f
+    SELECT f.* FROM live CROSS JOIN {of}_facts f
     WHERE f.started_at >= max(live.hour, :since) AND f.started_at < min(live.hour || '~', :until)
     UNION ALL
-    SELECT h.*, NULL FROM request_hours h
+    SELECT h.*, NULL FROM {of}_hours h
     WHERE h.hour >= substr(:since, 1, 13) AND h.hour || ':00:00.000Z' < :until
       AND (h.is_pruned OR h.hour NOT IN (SELECT hour FROM live))
 )
@@ -41,15 +42,17 @@ SELECT iif(:category, category, NULL)              AS category,
        iif(:classifier, classifier, NULL)          AS classifier,
        iif(:outcome, outcome, NULL)                AS outcome,
        iif(:key, client_key, NULL)                 AS key,
+       {model}                                     AS model,
+       {provider}                                  AS provider,
        iif(:day, substr(hour, 1, 10), NULL)        AS day,
        iif(:hour, hour || ':00:00.000Z', NULL)     AS hour,
        sum(requests)                               AS requests,
-       sum(iif(outcome = '', requests, 0))         AS in_flight,
-       sum(iif(outcome = 'completed', requests, 0)) AS completed,
-       sum(iif(outcome = 'failed', requests, 0))   AS failed,
-       sum(iif(outcome = 'truncated', requests, 0)) AS truncated,
-       sum(iif(outcome = 'abandoned', requests, 0)) AS abandoned,
-       sum(iif(outcome = 'lost', requests, 0))     AS lost,
+       sum(iif(outcome = '', {of}s, 0))            AS in_flight,
+       sum(iif(outcome = 'completed', {of}s, 0))   AS completed,
+       sum(iif(outcome = 'failed', {of}s, 0))      AS failed,
+       sum(iif(outcome = 'truncated', {of}s, 0))   AS truncated,
+       sum(iif(outcome = 'abandoned', {of}s, 0))   AS abandoned,
+       sum(iif(outcome = 'lost', {of}s, 0))        AS lost,
        sum(attempts)                               AS attempts,
        sum(fallbacks)                              AS fallbacks,
        sum(prompt_tokens)                          AS prompt_tokens,
@@ -61,54 +64,22 @@ SELECT iif(:category, category, NULL)              AS category,
        1.0 * sum(time_to_first_chunk_sum_ms) / nullif(sum(time_to_first_chunk_count), 0)
                                                    AS time_to_first_chunk_ms,
        1.0 * sum(total_sum_ms) / nullif(sum(total_count), 0) AS total_ms,
-       1.0 * sum(overhead_sum_ms) / nullif(sum(overhead_count), 0) AS overhead_ms
-FROM facts GROUP BY 1, 2, 3, 4, 5, 6
-ORDER BY 5, 6, cost_nanousd DESC, 7 DESC, 1, 2, 3, 4 LIMIT :groups
-"""
-
-_ATTEMPTS = """
-WITH live (hour) AS (
-    SELECT hour FROM stale_hours
-    UNION SELECT substr(:since, 1, 13)
-    UNION SELECT substr(:until, 1, 13)
-), facts AS (
-    SELECT f.* FROM live CROSS JOIN attempt_facts f
-    WHERE f.started_at >= max(live.hour, :since) AND f.started_at < min(live.hour || '~', :until)
-    UNION ALL
-    SELECT h.*, NULL FROM attempt_hours h
-    WHERE h.hour >= substr(:since, 1, 13) AND h.hour || ':00:00.000Z' < :until
-      AND (h.is_pruned OR h.hour NOT IN (SELECT hour FROM live))
-)
-SELECT iif(:category, category, NULL)              AS category,
-       iif(:classifier, classifier, NULL)          AS classifier,
-       iif(:outcome, outcome, NULL)                AS outcome,
-       iif(:key, client_key, NULL)                 AS key,
-       iif(:model, model, NULL)                    AS model,
-       iif(:provider, provider, NULL)              AS provider,
-       iif(:day, substr(hour, 1, 10), NULL)        AS day,
-       iif(:hour, hour || ':00:00.000Z', NULL)     AS hour,
-       sum(requests)                               AS requests,
-       sum(iif(outcome = '', attempts, 0))         AS in_flight,
-       sum(iif(outcome = 'completed', attempts, 0)) AS completed,
-       sum(iif(outcome = 'failed', attempts, 0))   AS failed,
-       sum(iif(outcome = 'truncated', attempts, 0)) AS truncated,
-       sum(iif(outcome = 'abandoned', attempts, 0)) AS abandoned,
-       sum(iif(outcome = 'lost', attempts, 0))     AS lost,
-       sum(attempts)                               AS attempts,
-       sum(fallbacks)                              AS fallbacks,
-       sum(prompt_tokens)                          AS prompt_tokens,
-       sum(completion_tokens)                      AS completion_tokens,
-       sum(cached_tokens)                          AS cached_tokens,
-       sum(reasoning_tokens)                       AS reasoning_tokens,
-       sum(cost_nanousd)                           AS cost_nanousd,
-       sum(cost_unknown)                           AS cost_unknown,
-       1.0 * sum(time_to_first_chunk_sum_ms) / nullif(sum(time_to_first_chunk_count), 0)
-                                                   AS time_to_first_chunk_ms,
-       1.0 * sum(total_sum_ms) / nullif(sum(total_count), 0) AS total_ms,
-       NULL                                        AS overhead_ms
+       {overhead}                                  AS overhead_ms
 FROM facts GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
-ORDER BY 7, 8, cost_nanousd DESC, attempts DESC, 1, 2, 3, 4, 5, 6 LIMIT :groups
+ORDER BY 7, 8, cost_nanousd DESC, sum({of}s) DESC, 1, 2, 3, 4, 5, 6 LIMIT :groups
 """
+_OF_REQUESTS = _QUERY.format(
+    of="request",
+    model="NULL",
+    provider="NULL",
+    overhead="1.0 * sum(overhead_sum_ms) / nullif(sum(overhead_count), 0)",
+)
+_OF_ATTEMPTS = _QUERY.format(
+    of="attempt",
+    model="iif(:model, model, NULL)",
+    provider="iif(:provider, provider, NULL)",
+    overhead="NULL",
+)
 
 
 async def totals(database: Readable, period: Period) -> Group:
@@ -123,7 +94,7 @@ async def report(database: Readable, period: Period, keys: Sequence[str]) -> lis
     order of time, then of cost; MAX_GROUPS at most.
     """
     params: dict[str, object] = {**{key: key in keys for key in KEYS}, **period.bounds}
-    sql = _ATTEMPTS if is_over_attempts(keys) else _REQUESTS
+    sql = _OF_ATTEMPTS if is_over_attempts(keys) else _OF_REQUESTS
     rows = await database.read(sql, {**params, "groups": MAX_GROUPS})
     ranks = await percentiles(database, keys, params)
     return [_group(row, keys, ranks.get(tuple(row[key] for key in keys), {})) for row in rows]

@@ -9,11 +9,15 @@ from llm_router.storage.readable import Readable
 
 MAX_LIMIT = 1000
 
-_PAGE = """
-SELECT id, started_at, finished_at, category, classifier, confidence, classifier_ms,
-       requested_model, served_model, is_stream, client_key, session, attempts, outcome,
-       http_status, error_class, prompt_tokens, completion_tokens, cached_tokens,
-       reasoning_tokens, cost_nanousd, cost_source, time_to_first_chunk_ms, total_ms, overhead_ms
+_COLUMNS = """
+    id, started_at, finished_at, category, classifier, confidence, classifier_ms, requested_model,
+    served_model, is_stream, client_key, session, attempts, outcome, http_status, error_class,
+    prompt_tokens, completion_tokens, cached_tokens, reasoning_tokens, cost_nanousd, cost_source,
+    time_to_first_chunk_ms, total_ms, overhead_ms
+"""
+
+_PAGE = f"""
+SELECT {_COLUMNS}
 FROM requests r
 WHERE started_at >= :since AND started_at < :until
   AND (:after_at IS NULL OR (started_at, id) < (:after_at, :after_id))
@@ -27,12 +31,8 @@ WHERE started_at >= :since AND started_at < :until
 ORDER BY started_at DESC, id DESC LIMIT :limit
 """
 
-_ONE = """
-SELECT id, started_at, finished_at, category, classifier, confidence, classifier_ms,
-       requested_model, served_model, is_stream, client_key, session, attempts, outcome,
-       http_status, error_class, prompt_tokens, completion_tokens, cached_tokens,
-       reasoning_tokens, cost_nanousd, cost_source, time_to_first_chunk_ms, total_ms, overhead_ms,
-       rule, runner_up, runner_up_confidence, skipped, left_out
+_ONE = f"""
+SELECT {_COLUMNS}, rule, runner_up, runner_up_confidence, skipped, left_out
 FROM requests WHERE id = ?
 """
 
@@ -47,11 +47,8 @@ _NEWEST = "SELECT coalesce(max(rowid), 0) AS newest FROM requests"
 _IN_FLIGHT = "SELECT rowid FROM requests WHERE outcome IS NULL"
 
 # In the order in which rows came in. What was in flight at the last look is looked at again.
-_ARRIVED = """
-SELECT rowid, id, started_at, finished_at, category, classifier, confidence, classifier_ms,
-       requested_model, served_model, is_stream, client_key, session, attempts, outcome,
-       http_status, error_class, prompt_tokens, completion_tokens, cached_tokens,
-       reasoning_tokens, cost_nanousd, cost_source, time_to_first_chunk_ms, total_ms, overhead_ms
+_ARRIVED = f"""
+SELECT rowid, {_COLUMNS}
 FROM requests
 WHERE rowid > :newest OR rowid IN (SELECT value FROM json_each(:again))
 ORDER BY rowid

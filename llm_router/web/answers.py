@@ -22,20 +22,15 @@ class _Kept:
 
 
 class Answers:
-    """The last answer to each of the last few questions; also knows when this process began.
+    """The last answer to each of the last few questions.
 
     One question at a time goes to the database, so a hundred equal ones cost one query.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began = clock.monotonic()
         self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
         self._asking = asyncio.Lock()
-
-    @property
-    def uptime_s(self) -> float:
-        return self._clock.monotonic() - self._began
 
     async def get(self, question: Hashable, ask: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
         """Return the answer and whether it is stale: repeated because the database is silent.

@@ -83,13 +83,12 @@ def _holds_back(view: BreakerView, now: float) -> bool:
 
 
 async def _details(app: web.Application) -> dict[str, Any]:
-    now = app[CLOCK].wall()
     config, catalog = app[CONFIG].current, app[CATALOG].current
     fetched_at = catalog.fetched_at
     views = app[BREAKERS].views()
     return {
         "version": __version__,
-        "uptime_s": round(max(0.0, now - app[LIFECYCLE].started_at)),
+        "uptime_s": round(app[LIFECYCLE].uptime_s),
         "config_version": config.version,
         "database": await _database(app),
         "upstream": {v.subject.removeprefix("gate:"): v.as_dict() for v in views if v.is_gate},

@@ -1,11 +1,16 @@
 """Where the process is in its life, for health checks and for whoever drains it."""
 
-from dataclasses import dataclass
+from llm_router.clock import Clock
 
 
-@dataclass(slots=True)
 class Lifecycle:
-    """`started_at` is in unix seconds. Once draining, a process never serves again."""
+    """Begins now. Once draining, a process never serves again."""
 
-    started_at: float
-    is_draining: bool = False
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic()
+        self.is_draining = False
+
+    @property
+    def uptime_s(self) -> float:
+        return self._clock.monotonic() - self._began

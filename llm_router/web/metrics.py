@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 
 from llm_router import __version__
 from llm_router.clock import utc_text
-from llm_router.keys import ANSWERS, CLOCK, CONFIG, DATABASE, IN_FLIGHT, JOURNAL
+from llm_router.keys import ANSWERS, CLOCK, CONFIG, DATABASE, IN_FLIGHT, JOURNAL, LIFECYCLE
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import BUCKETS, KEYS
 from llm_router.storage.counters import read_counters
@@ -76,7 +76,7 @@ def _router(app: web.Application) -> dict[str, Any]:
     return {
         "version": __version__,
         "pid": os.getpid(),
-        "uptime_s": round(app[ANSWERS].uptime_s, 3),
+        "uptime_s": round(app[LIFECYCLE].uptime_s, 3),
         "in_flight": len(app[IN_FLIGHT]),
         "journal_backlog_bytes": app[JOURNAL].backlog_bytes,
     }

@@ -1,6 +1,13 @@
 import pytest
 
-from llm_router.ledger.report import NOTHING, csv_cell, is_over_attempts, ledger_row, printable
+from llm_router.ledger.report import (
+    NOTHING,
+    Latency,
+    csv_cell,
+    is_over_attempts,
+    ledger_row,
+    printable,
+)
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
@@ -48,3 +55,7 @@ def test_nothing_is_zeros_all_over() -> None:
     shown = NOTHING.as_json()
     assert shown["requests"] == shown["cost_nanousd"] == shown["cost_unknown_requests"] == 0
     assert shown["overhead_ms"]["mean"] is None
+
+
+def test_a_mean_is_shown_to_the_microsecond() -> None:
+    assert Latency(mean=1 / 3).as_json()["mean"] == 0.333

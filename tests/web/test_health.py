@@ -71,7 +71,7 @@ class Bench:
     def __init__(self, database: Database, server: ServerSettings) -> None:
         self.clock = Clock()
         self.journal, self.ingestor, self.classifier = Part(), Part(), Classifier()
-        self.lifecycle = Lifecycle(self.clock.now)
+        self.lifecycle = Lifecycle(self.clock)
         self.breakers = Breakers(
             BreakerSettings(failures=1, open_s=300), self.clock, _ignore, lease_s=60, boot_id=None
         )

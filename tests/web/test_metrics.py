@@ -18,6 +18,7 @@ from llm_router.keys import (
     DATABASE,
     IN_FLIGHT,
     JOURNAL,
+    LIFECYCLE,
 )
 from llm_router.ledger.journal import open_journal
 from llm_router.proxy.in_flight import InFlight
@@ -26,6 +27,7 @@ from llm_router.settings import LedgerSettings
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web import metrics
 from llm_router.web.answers import FRESH_S, MAX_KEPT, Answers
+from llm_router.web.lifecycle import Lifecycle
 from llm_router.web.middleware import errors
 from tests.fakes.ledger import (
     AURORA,
@@ -79,6 +81,7 @@ async def client(
     )
     app[IN_FLIGHT] = InFlight()
     app[ANSWERS] = Answers(clock)
+    app[LIFECYCLE] = Lifecycle(clock)
     for route in metrics.ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
     async with open_journal(LedgerSettings(path=tmp_path / "router.db")) as journal:
