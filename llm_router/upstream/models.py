@@ -66,6 +66,7 @@ class ModelList:
         self._is_fetched = False  # by this process, so surely from this upstream
         self._doubted: dict[str, Mapping[str, object]] = {}
         self._said_gone: frozenset[str] = frozenset()
+        self._said_why = ""
 
     @asynccontextmanager
     async def kept_fresh(self) -> AsyncIterator[None]:
@@ -94,8 +95,7 @@ class ModelList:
         try:
             status, body = await self._client.get_json("models", _EVERY_MODEL, timeout_s=TIMEOUT_S)
         except UpstreamError as exc:
-            log.warning("the model list cannot be fetched: %s", exc)
-            return False
+            return self._failed(f"the model list cannot be fetched: {exc}")
         models = read_models(body) if status == 200 else ()
         if models:
             self._is_fetched = True
@@ -106,9 +106,15 @@ class ModelList:
             # This upstream has no list, so a stored one must be another upstream's.
             await self._put(Catalog())
             return True
-        log.warning(
-            "the answer to GET /models (status %d) is no list; keeping the last one", status
+        return self._failed(
+            f"the answer to GET /models (status {status}) is no list; keeping the last one"
         )
+
+    def _failed(self, why: str) -> bool:
+        """Say once, not at every try, why there is no new list."""
+        if why != self._said_why:
+            log.warning("%s", why)
+            self._said_why = why
         return False
 
     async def _keep_fresh(self) -> None:
@@ -121,6 +127,7 @@ class ModelList:
             await self._sleep(self._refresh_s if is_fresh else min(self._refresh_s, RETRY_S))
 
     async def _put(self, catalog: Catalog) -> None:
+        self._said_why = ""
         self._holder.current = catalog
         self._say_what_is_gone()
         try:

@@ -18,9 +18,12 @@ CLOSING = (400, 413)  # the rest of such a body is not worth reading
 def json_answer(
     data: object, *, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    body = msgspec.json.encode(data) + b"\n"  # so that a terminal's prompt is on its own line
     return web.Response(
-        body=body, status=status, headers=headers, content_type="application/json", charset="utf-8"
+        body=_encoded(data),
+        status=status,
+        headers=headers,
+        content_type="application/json",
+        charset="utf-8",
     )
 
 
@@ -45,4 +48,8 @@ def error_parts(error: HttpError, headers: Mapping[str, str]) -> tuple[dict[str,
         sent["x-should-retry"] = "false"
     if error.status == 401:
         sent["WWW-Authenticate"] = 'Bearer realm="llm-router"'
-    return sent, msgspec.json.encode(error.body())
+    return sent, _encoded(error.body())
+
+
+def _encoded(data: object) -> bytes:
+    return msgspec.json.encode(data) + b"\n"  # so that a terminal's prompt is on its own line

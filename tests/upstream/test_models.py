@@ -192,6 +192,17 @@ async def test_a_stored_list_outlives_an_upstream_that_is_down() -> None:
     assert bench.holder.current.fetched_at == 500.0
 
 
+async def test_an_outage_is_said_once_and_the_next_one_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(OFFLINE, OFFLINE, (500, {}), (500, {}), listing(a="1"), (500, {}))
+    said = []
+    for _ in range(6):
+        await bench.list.refresh()
+        said.append(len(caplog.records))
+    assert said == [1, 1, 2, 2, 2, 3]
+
+
 async def test_a_broken_database_costs_neither_list_nor_start(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

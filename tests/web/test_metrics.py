@@ -182,6 +182,7 @@ async def test_a_period_may_be_relative_to_now(client: Client, database: Databas
         ("since=yesterday", "since", "24h"),
         ("until=99999999d", "until", "24h"),
         ("since=1h&until=2h", "since", "must lie before"),
+        ("since=1h&until=1h", "since", "must lie before"),
         ("group_by=model,colour", "group_by", "category, model, provider"),
         ("group_by=category&group_by=colour", "group_by", "'colour'"),
         ("bucket=minute", "bucket", "hour, day"),
