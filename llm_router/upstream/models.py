@@ -102,7 +102,7 @@ class ModelList:
             plausible = self._with_plausible_prices(models)
             await self._put(Catalog(plausible, fetched_at=self._clock.wall()))
             return True
-        if not self._is_fetched and (status == 404 or body == {}):
+        if not self._is_fetched and (status == 404 or (status, body) == (200, {})):
             # This upstream has no list, so a stored one must be another upstream's.
             await self._put(Catalog())
             return True

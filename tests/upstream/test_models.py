@@ -183,9 +183,12 @@ async def test_an_upstream_without_a_list_leaves_every_id_to_be_tried(
     assert not bench.store.stored
 
 
-async def test_a_stored_list_outlives_an_upstream_that_is_down() -> None:
+@pytest.mark.parametrize("answer", [OFFLINE, (500, {}), (503, None)])
+async def test_a_stored_list_outlives_an_upstream_that_is_down(
+    answer: tuple[int, object] | Exception,
+) -> None:
     """F46: without network the list of the last run serves."""
-    bench = Bench(OFFLINE, store=Store(stored(a="1")))
+    bench = Bench(answer, store=Store(stored(a="1")))
     await bench.list.load()
     assert not await bench.list.refresh()
     assert bench.ids == ["v/a"]
@@ -195,7 +198,8 @@ async def test_a_stored_list_outlives_an_upstream_that_is_down() -> None:
 async def test_an_outage_is_said_once_and_the_next_one_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    bench = Bench(OFFLINE, OFFLINE, (500, {}), (500, {}), listing(a="1"), (500, {}))
+    down = (500, "down")
+    bench = Bench(OFFLINE, OFFLINE, down, down, listing(a="1"), down)
     said = []
     for _ in range(6):
         await bench.list.refresh()
