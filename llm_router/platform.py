@@ -25,6 +25,10 @@ if sys.platform == "win32":
     def forbid_core_dumps() -> None:
         """Windows writes none unless somebody has asked for them."""
 
+    def descriptor_limit() -> int:
+        """Return how many sockets and files there may be; Windows has room for many."""
+        return 1 << 20
+
     def _lock(fd: int) -> None:
         # Far beyond the end: a lock on Windows keeps everybody from reading what it covers.
         position = os.lseek(fd, 0, os.SEEK_CUR)
@@ -41,6 +45,17 @@ else:
         """Keep what is in memory, keys and prompts among it, off the disk if we should crash."""
         with suppress(ValueError, OSError):  # where even lowering a limit is not ours to do
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    def descriptor_limit() -> int:
+        """Ask for as many sockets and files as are allowed, and return how many that are.
+
+        What shells and service managers set, often 1024, is for programs that use select().
+        """
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(ValueError, OSError):  # macOS says "unlimited" and means less
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
     def _lock(fd: int) -> None:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -82,6 +82,5 @@ async def _kill(life: Life, witness: Witness, chance: random.Random) -> str:
     if moment == "draining":
         life.send(signal.SIGTERM)
         await asyncio.sleep(chance.uniform(0, _DRAINING_S))
-    life.send(signal.SIGKILL)
-    await life.gone()
+    await life.kill()
     return moment

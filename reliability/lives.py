@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ class DidNotStart(Exception):
     """Says what the router said last."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Life:
     """One router from its fork on. `pidfd` becomes readable when it is gone."""
 
@@ -34,6 +34,7 @@ class Life:
     log: Path
     said: asyncio.StreamReader
     pipe: asyncio.ReadTransport
+    is_gone: bool = False
 
     async def ready(self) -> None:
         """Wait until it takes requests, once; raise DidNotStart if it never will."""
@@ -48,13 +49,20 @@ class Life:
 
     async def end(self) -> None:
         """Ask it to end, as service managers do, and wait until it has."""
-        self.send(signal.SIGTERM)
-        await self.gone()
+        if not self.is_gone:
+            self.send(signal.SIGTERM)
+            await self.gone()
 
     async def briefly(self) -> None:
         """Wait until it takes requests, and end it."""
         await self.ready()
         await self.end()
+
+    async def kill(self) -> None:
+        """End it now, unless it is gone already."""
+        if not self.is_gone:
+            self.send(signal.SIGKILL)
+            await self.gone()
 
     async def gone(self) -> None:
         loop, over = asyncio.get_running_loop(), asyncio.Event()
@@ -64,6 +72,7 @@ class Life:
                 await over.wait()
         finally:
             loop.remove_reader(self.pidfd)
+            self.is_gone = True
             os.close(self.pidfd)
             self.pipe.close()
             await asyncio.sleep(0)  # transports close in the loop's next turn
@@ -72,7 +81,10 @@ class Life:
 class Nursery:
     """Where routers for one folder come from. Made by `open_nursery`."""
 
-    def __init__(self, orders: socket.socket, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, orders: socket.socket, pid: int, folder: Path, environ: Mapping[str, str]
+    ) -> None:
+        self.pid = pid
         self.folder = folder
         self.log = folder / "log"
         self.port = free_port()
@@ -98,26 +110,37 @@ class Nursery:
 
 
 @contextmanager
-def _nursing(environ: Mapping[str, str]) -> Iterator[socket.socket]:
+def _nursing(
+    environ: Mapping[str, str], within: Sequence[str]
+) -> Iterator[tuple[socket.socket, int]]:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours:
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-m", "reliability.nursery", str(theirs.fileno())],
+                [*within, sys.executable, "-m", "reliability.nursery", str(theirs.fileno())],
                 cwd=ROOT,
                 env={**os.environ, **environ},
                 pass_fds=[theirs.fileno()],
             )
-        yield ours
-        ours.shutdown(socket.SHUT_RDWR)
-    process.wait()
+        try:
+            yield ours, process.pid
+        finally:
+            ours.shutdown(socket.SHUT_RDWR)
+            process.wait()
 
 
 @asynccontextmanager
 async def open_nursery(
-    upstream: DemoUpstream, folder: Path, *, preload: Path | None = None, **environ: str
+    upstream: DemoUpstream,
+    folder: Path,
+    *,
+    preload: Path | None = None,
+    within: Sequence[str] = (),
+    **environ: str,
 ) -> AsyncIterator[Nursery]:
-    """`preload` is a shim that every router of this nursery runs under."""
+    """`preload` is a shim that every router of this nursery runs under, `within` a command that
+    runs another one in surroundings of its own.
+    """
     settings = {
         "OPENROUTER_API_KEY": UPSTREAM_KEY,
         "OPENROUTER_BASE_URL": upstream.url,
@@ -126,8 +149,8 @@ async def open_nursery(
         "ROUTER_DB": str(folder / "router.db"),
         **environ,
     }
-    with _nursing({"LD_PRELOAD": str(preload)} if preload else {}) as orders:
-        yield Nursery(orders, folder, settings)
+    with _nursing({"LD_PRELOAD": str(preload)} if preload else {}, within) as (orders, pid):
+        yield Nursery(orders, pid, folder, settings)
 
 
 def free_port() -> int:

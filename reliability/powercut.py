@@ -11,7 +11,6 @@ recording somebody keeps the database locked, and only the journal stands for wh
 import asyncio
 import json
 import random
-import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -145,8 +144,7 @@ async def _record(upstream: DemoUpstream, nursery: Nursery, plan: _Plan) -> _Rec
     await life.ready()
     with locked(plan.database) if plan.is_locked else nullcontext():
         await asyncio.sleep(plan.serving_s)
-    life.send(signal.SIGKILL)
-    await life.gone()
+    await life.kill()
     life = await nursery.start(environ=plan.environ())
     await life.ready()
     with locked(plan.database) if plan.is_locked else nullcontext():
@@ -164,8 +162,7 @@ async def _restart(nursery: Nursery, restored: Path) -> _Found:
     await life.ready()
     answer = await send(nursery.port, "GET", "/config")
     wobbly = json.loads(answer.body)["categories"].get("wobbly", {})
-    life.send(signal.SIGKILL)
-    await life.gone()
+    await life.kill()
     return _Found(books.read(restored / "router.db"), int(wobbly.get("description", 0)))
 
 

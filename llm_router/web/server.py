@@ -17,6 +17,7 @@ from llm_router.web.lane import Lane, Service
 from llm_router.web.pace import Pace
 from llm_router.web.responses import PLAIN_HEADERS, error_answer
 from llm_router.web.routes import Handler
+from llm_router.web.turned_away import TurnedAway, most_clients
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Server(web.Server):
         self._deadlines = deadlines
         self._chat = chat
         self._lanes: set[Lane] = set()
+        self._most = most_clients()
         self._options = {
             "loop": asyncio.get_running_loop(),
             "keepalive_timeout": deadlines.connection_idle_s,
@@ -88,6 +90,8 @@ class Server(web.Server):
 
     def __call__(self) -> Any:
         """Return what serves a new connection."""
+        if len(self._lanes) + len(self.connections) >= self._most:
+            return TurnedAway()
         pace = Pace(self._deadlines)
         if self._chat is None:
             return self._connection(pace)

@@ -283,3 +283,41 @@ async def test_everything_is_closed_with_the_server() -> None:
     assert await asyncio.wait_for(reader.read(), 10) == b"/"
     await until(watch.done)
     writer.close()
+
+
+async def test_who_finds_no_room_is_told_so_and_does_not_take_it_from_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """F75: an answer, not a reset; and once somebody leaves, there is room."""
+    monkeypatch.setattr("llm_router.web.server.most_clients", lambda: 2)
+    async with serving(ok) as server:
+        inside = [await server.connect() for _ in range(2)]
+        for reader, writer in inside:
+            writer.write(GET)
+            assert await reader.readuntil(b"\r\n") == b"HTTP/1.1 200 OK\r\n"
+        refused = await send(server, GET)
+        assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert b"Retry-After: 5\r\n" in refused
+        assert json.loads(refused.partition(b"\r\n\r\n")[2])["error"]["type"] == "unavailable"
+        inside[0][1].close()
+        await until(lambda: len(server.runner.clients()) < 2)
+        assert (await send(server, CLOSING)).startswith(b"HTTP/1.1 200 OK\r\n")
+        inside[1][1].close()
+
+
+async def test_who_was_turned_away_cannot_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """F75: nor by never closing."""
+    monkeypatch.setattr("llm_router.web.server.most_clients", lambda: 0)
+    monkeypatch.setattr("llm_router.web.turned_away._LINGER_S", 0.01)
+    async with serving(ok) as server:
+        reader, writer = await server.connect()
+        await reader.read()
+        with pytest.raises(ConnectionError):
+            await write_for_ever(writer)
+        writer.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x" * 65_536)
+        await writer.drain()
