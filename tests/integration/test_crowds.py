@@ -1,14 +1,23 @@
 """Many at once: more than may be, all after one model, or all of them slow."""
 
 import asyncio
+import resource
+from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from llm_router import keys
 from llm_router.demo.upstream import DemoUpstream
+from tests.fakes.upstream import Upstream
 from tests.fakes.waiting import until
 from tests.integration.client import Caller, calling, chat, chat_body, request
-from tests.integration.conftest import PATIENCE_S, Router, Start
+from tests.integration.conftest import PATIENCE_S, Router, Start, eventually
+from tests.integration.process import serving
+from tests.oracles import resources
+from tests.oracles.loop import longest_callback
 
 GLM, AURORA = "z-ai/glm-5", "openrouter/aurora-alpha"
 
@@ -60,3 +69,104 @@ async def test_of_a_herd_one_tries_the_model_that_was_shut_out(
         release.set()
         assert (await probe).headers["x-router-model"] == GLM
         assert (await router.breaker(GLM))["state"] == "closed"
+
+
+async def test_a_hundred_trickles_hold_nobody_up(start: Start, upstream: DemoUpstream) -> None:
+    """F30: each of them passes event by event, and no step for it takes long."""
+    upstream.fail(GLM, chunks=5, gap=50)
+    async with start() as router:
+        with longest_callback() as longest:
+            replies = await asyncio.gather(*(chat(router.url, stream=True) for _ in range(100)))
+    for reply in replies:
+        reply.assert_clean_stream()
+    assert longest.ms < 50, longest.what
+
+
+@pytest.mark.slow
+async def test_a_thousand_trickles_hold_nobody_up(start: Start, upstream: DemoUpstream) -> None:
+    """F30: one event a second each, and a health check is answered all the while."""
+    upstream.fail(GLM, chunks=5, gap=1000)
+    async with start() as router:
+        with longest_callback() as longest:
+            asking = asyncio.gather(*(chat(router.url, stream=True) for _ in range(1000)))
+            while not asking.done():
+                assert (await router.get("/health"))["status"] == "ok"
+                await asyncio.sleep(0.1)
+    for reply in await asking:
+        reply.assert_clean_stream()
+    assert longest.ms < 50, longest.what
+
+
+@pytest.mark.slow
+async def test_thousands_of_idle_connections_hold_nobody_up(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F53: some say nothing, some begin a request and stop; those are dropped."""
+    allow_descriptors(6000)
+    in_short = {"LLM_ROUTER_DEADLINES__HEADER_S": "2"}
+    async with serving(upstream, tmp_path, **in_short) as server, AsyncExitStack() as stack:
+        assert (await chat(server.url)).status == 200
+        idle = await connected(stack, server.url, 4000)
+        begun = await connected(stack, server.url, 1000)
+        for caller in begun:
+            caller.writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nHost: ")
+        for _ in range(50):
+            assert (await chat(server.url)).status == 200
+        async with asyncio.timeout(PATIENCE_S):
+            assert {await caller.reader.read() for caller in begun} == {b""}
+        for caller in idle[::100]:
+            caller.writer.write(request(chat_body()))
+            assert (await caller.reply()).status == 200
+
+
+@pytest.mark.slow
+async def test_ten_thousand_at_once_are_served_or_told_to_come_back(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F63: what was admitted is served, no descriptor stays behind, and each has its row."""
+    allow_descriptors(12_000)
+    release = upstream.hold(GLM)
+    few = {"LLM_ROUTER_SERVER__MAX_IN_FLIGHT": "200"}
+    async with serving(upstream, tmp_path, **few) as server:
+        before = len(resources.descriptors(server.process.pid))
+        async with AsyncExitStack() as stack:
+            callers = await connected(stack, server.url, 10_000)
+            for caller in callers:
+                caller.writer.write(request(chat_body()))
+            replies = [asyncio.ensure_future(caller.reply()) for caller in callers]
+            await until(lambda: sum(reply.done() for reply in replies) == 9_800)
+            async with asyncio.timeout(PATIENCE_S):
+                await upstream.until(lambda: len(upstream.calls()) == 200)
+            release.set()
+            statuses = Counter(reply.status for reply in await asyncio.gather(*replies))
+        assert statuses == {503: 9_800, 200: 200}
+        assert len(upstream.calls()) == 200
+
+        async def is_at_rest() -> bool:
+            # Kept: connections to upstream that may serve again.
+            return len(resources.descriptors(server.process.pid)) <= before + 200
+
+        await eventually(is_at_rest)
+        assert (await chat(server.url)).status == 200
+
+        async def are_booked() -> bool:
+            return len(server.rows()) == 10_001
+
+        await eventually(are_booked)
+
+
+async def connected(stack: AsyncExitStack, url: str, count: int) -> list[Caller]:
+    """Open connections, so many at a time that none waits in a queue for long."""
+    callers: list[Caller] = []
+    while len(callers) < count:
+        batch = (stack.enter_async_context(calling(url)) for _ in range(min(500, count)))
+        callers.extend(await asyncio.gather(*batch))
+    return callers
+
+
+def allow_descriptors(count: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < count:
+        if hard < count:
+            pytest.skip(f"this needs {count} descriptors, and {hard} are allowed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
