@@ -1,24 +1,29 @@
 """Typed keys for what lives on the application and on a request."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from llm_router.clock import Clock
+from llm_router.load import Load
 from llm_router.routing.config import ConfigHolder
 from llm_router.settings import Settings
 
 if TYPE_CHECKING:
     from llm_router.classify.base import Classifier
     from llm_router.classify.shadow import Shadow
-    from llm_router.ledger.ingest import Ingestor
+    from llm_router.ledger.ingest import Rows
     from llm_router.ledger.journal import Journal
+    from llm_router.link.client import Link
+    from llm_router.link.server import Desk
     from llm_router.proxy.exchange import Exchange
     from llm_router.proxy.in_flight import InFlight
     from llm_router.proxy.sessions import Sessions
     from llm_router.routing.breaker import Breakers
     from llm_router.routing.catalog import CatalogHolder
-    from llm_router.storage.config import ConfigStore
+    from llm_router.storage.config import ConfigVersions
+    from llm_router.storage.readable import Readable
     from llm_router.storage.sqlite import Database
     from llm_router.upstream.client import UpstreamClient
     from llm_router.web.access import Access
@@ -29,10 +34,14 @@ if TYPE_CHECKING:
 SETTINGS = web.AppKey("settings", Settings)
 CLOCK: web.AppKey[Clock] = web.AppKey("clock")
 CONFIG = web.AppKey("config", ConfigHolder)
-DATABASE: web.AppKey["Database"] = web.AppKey("database")
-CONFIG_STORE: web.AppKey["ConfigStore"] = web.AppKey("config_store")
+DATABASE: web.AppKey["Readable"] = web.AppKey("database")
+WRITER: web.AppKey["Database"] = web.AppKey("writer")
+DESK: web.AppKey["Desk"] = web.AppKey("desk")
+LINK: web.AppKey["Link"] = web.AppKey("link")
+OTHERS: web.AppKey[Callable[[], Load]] = web.AppKey("others")
+CONFIG_STORE: web.AppKey["ConfigVersions"] = web.AppKey("config_store")
 JOURNAL: web.AppKey["Journal"] = web.AppKey("journal")
-INGESTOR: web.AppKey["Ingestor"] = web.AppKey("ingestor")
+INGESTOR: web.AppKey["Rows"] = web.AppKey("ingestor")
 BREAKERS: web.AppKey["Breakers"] = web.AppKey("breakers")
 CATALOG: web.AppKey["CatalogHolder"] = web.AppKey("catalog")
 CLASSIFIER: web.AppKey["Classifier"] = web.AppKey("classifier")

@@ -103,6 +103,15 @@ def boot_id() -> str | None:
         return None
 
 
+# The ledger process is reached through /proc, and descriptors are handed on as Linux does it.
+HAS_WORKERS = sys.platform == "linux"
+
+
+def cores() -> int:
+    """Return how many workers have a core for themselves."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+
+
 def try_lock(file: IO[bytes] | int) -> bool:
     """Take an exclusive lock that ends with the descriptor; False if another process has it."""
     fd = file if isinstance(file, int) else file.fileno()

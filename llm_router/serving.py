@@ -9,15 +9,14 @@ import gc
 import logging
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from aiohttp import web
 
 from llm_router import keys, listening
 from llm_router.app import create_app
+from llm_router.loop import Stop, on_signals
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 from llm_router.web import chat
@@ -26,14 +25,9 @@ from llm_router.web.server import Runner
 log = logging.getLogger(__name__)
 
 SETTLE_S = 0.4  # what a client sent before it could know that we stop is on its way this long
-_CUT_S = 5.0
+CUT_S = 5.0
+_LOOK_AGAIN_S = 0.1
 _BACKLOG = 1024
-
-
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a server's main coroutine on the fastest loop there is."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(main)
 
 
 @asynccontextmanager
@@ -45,7 +39,7 @@ async def running(settings: Settings, seed: RoutingConfig) -> AsyncIterator[tupl
     sockets = listening.bind(settings.server)
     url = listening.url(sockets)
     async with taking_requests(create_app(settings, seed), settings, sockets) as runner:
-        runner.app[keys.DATABASE].announce(url)
+        runner.app[keys.WRITER].announce(url)
         yield runner, url
 
 
@@ -73,13 +67,17 @@ async def _accept(runner: Runner, sock: socket.socket, settings: Settings) -> No
         raise listening.cannot_listen(settings.server, exc) from exc
 
 
-async def drain(runner: Runner, drain_s: float) -> None:
-    """Stop taking requests, let those in flight finish, and end what is left."""
+async def drain(runner: Runner, drain_s: float, settle_s: float | None = None) -> None:
+    """Stop taking requests, let those in flight finish, and end what is left.
+
+    For `settle_s` connections may stay that are idle. Each is closed with its next answer, which
+    says so; closing it earlier might cross a request that is on its way.
+    """
     app = runner.app
     app[keys.LIFECYCLE].is_draining = True
     for site in runner.sites:
         await site.stop()
-    await asyncio.sleep(SETTLE_S)
+    await _settled(runner, SETTLE_S if settle_s is None else settle_s)
     if runner.server is not None:
         runner.server.pre_shutdown()  # idle connections; a busy one closes after its answer
     in_flight = app[keys.IN_FLIGHT]
@@ -88,29 +86,44 @@ async def drain(runner: Runner, drain_s: float) -> None:
     if not await in_flight.drained(drain_s):
         log.warning("ending %d requests that are still running", len(in_flight))
         in_flight.cut_all()
-        await in_flight.drained(_CUT_S)
+        await in_flight.drained(CUT_S)
+
+
+async def _settled(runner: Runner, seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    ends = loop.time() + seconds
+    # What is in the listening socket's queue has no connection yet, so SETTLE_S pass in any case.
+    await asyncio.sleep(min(SETTLE_S, seconds))
+    while runner.clients() and loop.time() < ends:  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(_LOOK_AGAIN_S)
 
 
 async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT; `ready` gets the URL once requests are taken."""
     async with running(settings, seed) as (runner, url):
-        first, second = _signals()
-        _rest_the_collector()
+        stop = Stop(settings.server.drain_s)
+        on_signals(stop.ask, signal.SIGINT, signal.SIGTERM)
+        rest_the_collector()
         ready(url)
-        await first.wait()
-        draining = asyncio.ensure_future(drain(runner, settings.server.drain_s))
-        hurried = asyncio.ensure_future(second.wait())
-        await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
-        hurried.cancel()
-        if not draining.done():
-            draining.cancel()
-            with suppress(asyncio.CancelledError):
-                await draining
-            runner.app[keys.IN_FLIGHT].cut_all()
-            await runner.app[keys.IN_FLIGHT].drained(_CUT_S)
+        await until_stopped(runner, stop)
 
 
-def _rest_the_collector() -> None:
+async def until_stopped(runner: Runner, stop: Stop) -> None:
+    """Serve until asked to stop, then drain."""
+    await stop.first.wait()
+    draining = asyncio.ensure_future(drain(runner, stop.drain_s, stop.settle_s))
+    hurried = asyncio.ensure_future(stop.second.wait())
+    await asyncio.wait((draining, hurried), return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not draining.done():
+        draining.cancel()
+        with suppress(asyncio.CancelledError):
+            await draining
+        runner.app[keys.IN_FLIGHT].cut_all()
+        await runner.app[keys.IN_FLIGHT].drained(CUT_S)
+
+
+def rest_the_collector() -> None:
     """Look for cycles rarely, and never again among what start-up made.
 
     Requests leave few cycles behind, and the default looks for them every 700 objects, which is
@@ -119,25 +132,3 @@ def _rest_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 20, 50)
-
-
-def _signals() -> tuple[asyncio.Event, asyncio.Event]:
-    """Return events for the first and the second request to stop."""
-    first, second = asyncio.Event(), asyncio.Event()
-
-    def stop() -> None:
-        (second if first.is_set() else first).set()
-
-    if sys.platform != "win32":  # there Ctrl-C arrives as KeyboardInterrupt
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
-    return first, second
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # Windows, PyPy: the standard loop serves as well, only slower
-        return None
-    return uvloop.new_event_loop

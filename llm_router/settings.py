@@ -29,7 +29,7 @@ class ServerSettings(Section):
     keepalive_s: Seconds = 15
     max_in_flight: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     drain_s: Annotated[float, Field(ge=0, le=3600)] = 30
-    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
     allowed_hosts: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+$")], ...] = ()
     admin_key: SecretStr | None = None
     client_keys: tuple[SecretStr, ...] = ()

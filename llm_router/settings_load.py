@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from llm_router import platform
 from llm_router.errors import DocumentError, SettingsError
 from llm_router.routing import document
 from llm_router.routing.config import RoutingConfig
@@ -98,19 +99,22 @@ def check_start(settings: Settings, sources: Mapping[str, str]) -> None:
     `sources` is that of `Loaded`: a refusal begins with the place of what it refuses.
     """
     check_supported(settings, sources)
+    check_workers(settings, sources)
     check_bind(settings, sources)
 
 
 def check_supported(settings: Settings, sources: Mapping[str, str]) -> None:
     """Refuse values whose names are settled but whose feature this version does not have."""
-    server = settings.server
-    for key, is_refused, allowed in (
-        ("server.workers", server.workers > 1, "1"),
-        ("ledger.store_text", settings.ledger.store_text, "false"),
-    ):
+    for key, is_refused, allowed in (("ledger.store_text", settings.ledger.store_text, "false"),):
         if is_refused:
             where = sources.get(key, key)
             raise SettingsError(f"{where}: this value is not in this version; use {allowed}.")
+
+
+def check_workers(settings: Settings, sources: Mapping[str, str]) -> None:
+    if settings.server.workers not in (1, "auto") and not platform.HAS_WORKERS:
+        where = sources.get("server.workers", "server.workers")
+        raise SettingsError(f"{where}: this system has one worker only; use 1 or auto.")
 
 
 def check_bind(settings: Settings, sources: Mapping[str, str]) -> None:

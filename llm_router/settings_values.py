@@ -146,5 +146,6 @@ _RULES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "upstream.api_key": (_secret, _KEY_WORDS),
     "upstream.base_url": (_url, _URL_WORDS),
     "ollama.base_url": (_url, _URL_WORDS),
+    "server.workers": (lambda value: value, "a whole number from 1 to 256, or auto"),
     "ledger.path": (_path, "the name of a file"),
 }

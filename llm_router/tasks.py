@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,17 @@ def spawn(coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
 def launch(coro: Coroutine[Any, Any, None], *, name: str) -> None:
     """Start a task that nobody waits for."""
     _ = spawn(coro, name=name)
+
+
+@asynccontextmanager
+async def beside(coro: Coroutine[Any, Any, None], *, name: str) -> AsyncIterator[None]:
+    """Run a task for as long as the block runs."""
+    task = spawn(coro, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _finished(task: asyncio.Task[Any]) -> None:

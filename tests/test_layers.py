@@ -13,16 +13,19 @@ FILES = sorted(ROOT.rglob("*.py"))
 # From the bottom up. A module imports from its own part and from layers below, never sideways.
 LAYERS = (
     {"errors", "members", "platform", "settings", "tasks"},
-    {"clock", "listening"},
+    {"clock", "listening", "load", "loop"},
     {"ledger", "logs"},
     {"routing"},
     {"demo", "importer", "settings_sources", "storage", "upstream"},
-    {"classify", "settings_values"},
+    {"classify", "link", "settings_values"},
     {"proxy", "settings_load"},
     {"keys"},
     {"web"},
+    {"parts"},
+    {"shared_parts"},
     {"app"},
     {"serving"},
+    {"workers"},
     {"cli"},
     {"__main__"},
 )

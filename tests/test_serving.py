@@ -224,35 +224,6 @@ async def test_one_signal_waits_for_as_long_as_the_settings_say(
 @pytest.mark.usefixtures("_unrested")
 def test_the_collector_rests_once_everything_is_up() -> None:
     frozen = gc.get_freeze_count()
-    serving._rest_the_collector()
+    serving.rest_the_collector()
     assert gc.get_freeze_count() > frozen
     assert gc.get_threshold()[0] == 5_000
-
-
-# The loop
-
-
-async def loop_module() -> str:
-    return type(asyncio.get_running_loop()).__module__
-
-
-def test_it_runs_on_the_fastest_loop_there_is() -> None:
-    pytest.importorskip("uvloop")
-    modules: list[str] = []
-
-    async def main() -> None:
-        modules.append(await loop_module())
-
-    serving.run(main())
-    assert modules == ["uvloop"]
-
-
-def test_without_uvloop_the_standard_loop_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "uvloop", None)
-    modules: list[str] = []
-
-    async def main() -> None:
-        modules.append(await loop_module())
-
-    serving.run(main())
-    assert modules[0].startswith("asyncio.")

@@ -399,10 +399,9 @@ def test_with_both_kinds_of_keys_any_address_will_do() -> None:
 @pytest.mark.parametrize(
     ("section", "entry"),
     [
-        ("server", "workers = 2"),
         ("ledger", "store_text = true"),
     ],
-    ids=["workers", "store_text"],
+    ids=["store_text"],
 )
 def test_what_this_version_does_not_do_is_refused_rather_than_ignored(
     tmp_path: Path, section: str, entry: str

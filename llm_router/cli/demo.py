@@ -12,14 +12,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from llm_router import serving
 from llm_router.cli import address_options, load
 from llm_router.cli.demo_ledger import own_ledger
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.demo.upstream import serve as serve_upstream
 from llm_router.logs import set_up_logging
+from llm_router.loop import run as run_loop
 from llm_router.settings import Settings
 from llm_router.settings_load import Loaded, check_start
+from llm_router.workers.run import serve as serve_router
 
 _TAKEN = ("ROUTER_HOST", "ROUTER_PORT", "ROUTER_DB")
 _CHUNK_GAP_MS = 30  # a stream that a person can see streaming
@@ -52,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = load(args, base_dir=Path(os.devnull), environ=environ)
     check_start(loaded.settings, loaded.sources)
     set_up_logging(loaded.settings.log)
-    serving.run(_serve(loaded))
+    run_loop(_serve(loaded))
     return 0
 
 
@@ -60,7 +61,7 @@ async def _serve(loaded: Loaded) -> None:
     database = own_ledger(loaded.settings.ledger.path)
     async with serve_upstream(DemoUpstream(gap_ms=_CHUNK_GAP_MS, keep=100)) as upstream:
         settings = _on(loaded.settings, upstream, database)
-        await serving.serve(settings, loaded.seed, partial(_ready, database))
+        await serve_router(settings, loaded.seed, partial(_ready, database))
 
 
 def _on(settings: Settings, upstream: DemoUpstream, database: Path) -> Settings:

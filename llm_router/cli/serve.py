@@ -1,22 +1,26 @@
 """Take chat requests, route them to OpenRouter, keep the books.
 
 Settings come from config.toml, .env and the environment; `llm-router check-config` shows them.
-SIGTERM or Ctrl-C finishes what is in flight; a second one ends it at once.
+SIGTERM or Ctrl-C finishes what is in flight; a second one ends it at once. With several workers
+([server] workers), SIGHUP reads the settings again and restarts them one by one.
 """
 
 import argparse
 import logging
 import sys
 
-from llm_router import serving
 from llm_router.cli import address_options, load, settings_options
 from llm_router.cli.demo_ledger import set_aside
 from llm_router.cli.seed import ignored
 from llm_router.cli.versions import NO_STRICT_PARSER, has_strict_parser
 from llm_router.errors import RouterError
 from llm_router.logs import set_up_logging
+from llm_router.loop import run as run_loop
 from llm_router.platform import forbid_core_dumps
-from llm_router.settings_load import check_start, require_api_key
+from llm_router.routing.config import RoutingConfig
+from llm_router.settings import Settings
+from llm_router.settings_load import Loaded, check_start, require_api_key
+from llm_router.workers.run import serve
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +34,27 @@ def run(args: argparse.Namespace) -> int:
     if not has_strict_parser():
         raise RouterError(NO_STRICT_PARSER)
     forbid_core_dumps()
-    loaded = load(args)
-    check_start(loaded.settings, loaded.sources)
-    require_api_key(loaded.settings)
+    loaded = _loaded(args)
     path = loaded.settings.ledger.path
     if aside := set_aside(path):
         sys.stdout.write(f"{path} was a demo's; it is {aside} now, and real books begin empty\n")
     set_up_logging(loaded.settings.log)
     for warning in ignored(loaded):
         log.warning(warning)
-    serving.run(serving.serve(loaded.settings, loaded.seed, _ready))
+
+    def reload() -> tuple[Settings, RoutingConfig]:
+        again = _loaded(args)
+        return again.settings, again.seed
+
+    run_loop(serve(loaded.settings, loaded.seed, _ready, reload))
     return 0
+
+
+def _loaded(args: argparse.Namespace) -> Loaded:
+    loaded = load(args)
+    check_start(loaded.settings, loaded.sources)
+    require_api_key(loaded.settings)
+    return loaded
 
 
 def _ready(url: str) -> None:

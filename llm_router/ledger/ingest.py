@@ -48,6 +48,17 @@ class LedgerStore(Protocol):
         """Drop the positions of segments that are no longer there."""
 
 
+class Rows(Protocol):
+    """How what is journaled becomes rows, as seen by those who do not make them."""
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the database does not take rows now."""
+
+    async def flush(self) -> object:
+        """Make rows of everything appended so far; StorageError if that cannot be done now."""
+
+
 class Ingestor:
     """Its `run` is a task; everything else may be called beside it, and be cancelled."""
 

@@ -9,16 +9,13 @@ While nothing is wrong, admitting and settling read no clock and report nothing.
 
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-from msgspec import Struct
+from collections.abc import Callable, Iterable, Sequence
 
 from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import Failure
 from llm_router.routing.gates import Gate, Limits, State
+from llm_router.routing.permits import GateName, Permit, ProbeDue, Refusal
 from llm_router.routing.snapshot import (
     LONGEST_COOLDOWN_S,
     BreakerView,
@@ -29,7 +26,7 @@ from llm_router.routing.snapshot import (
 )
 from llm_router.settings import BreakerSettings
 
-__all__ = ["BreakerView", "Breakers", "Permit", "Refusal", "StoredBreaker"]
+__all__ = ["BreakerView", "Breakers", "Permit", "ProbeDue", "Refusal", "StoredBreaker"]
 
 log = logging.getLogger(__name__)
 
@@ -52,34 +49,6 @@ ANSWERED_LEASE_S = 1800.0
 
 # Models named by clients are boundless; gates for them are not.
 MAX_MODELS = 4096
-
-GateName = Literal["account", "transport", "breaker", "cooldown"]
-
-
-class Permit(Struct, eq=False):
-    """Leave to call one model once. Hand it back through exactly one of the three settlements."""
-
-    model: str
-    request_id: str
-    number: int
-    is_probe: bool = False
-    is_settled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """`retry_after_s` is when every gate that refuses now may let somebody in, at the earliest."""
-
-    gate: GateName
-    retry_after_s: float
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeDue:
-    """A probe is due that another process may claim as well; `claimed` says who has it."""
-
-    claimed: Callable[[], "Awaitable[Permit | Refusal]"]
 
 
 class Breakers:
@@ -112,7 +81,7 @@ class Breakers:
 
     # Admission
 
-    def admit(self, model: str, request_id: str) -> "Permit | Refusal | ProbeDue":
+    def admit(self, model: str, request_id: str) -> Permit | Refusal | ProbeDue:
         """Return a permit, which the caller settles however the attempt ends, or why not."""
         gate = self._models.get(model) or self._add(model)
         if (
@@ -220,10 +189,16 @@ class Breakers:
         return [view_of(gate, now, wall) for gate in (*self._shared.values(), *models)]
 
     def restore(self, rows: Iterable[StoredBreaker]) -> None:
-        """Take up the state that an earlier process left, with exactly the time remaining.
+        """Take up the state that an earlier process left, whose probes are lost."""
+        self.take_up(rows)
+        for gate in (*self._shared.values(), *self._models.values()):
+            gate.lose_probe()
 
-        A probe that was under way then is lost. Failures count on: a router that is restarted
-        again and again would otherwise never shut a model out.
+    def take_up(self, rows: Iterable[StoredBreaker]) -> None:
+        """Begin with the state of the rows, with exactly the time remaining.
+
+        Failures count on: a router that is restarted again and again would otherwise never shut a
+        model out.
         """
         rows = list(rows)
         self.follow(rows)
@@ -231,8 +206,6 @@ class Breakers:
             if row.state == "closed" and row.failures:
                 gate = self._shared.get(row.subject) or self._gate(row.subject)
                 gate.remember(row.failures)
-        for gate in (*self._shared.values(), *self._models.values()):
-            gate.lose_probe()
 
     def follow(self, rows: Iterable[StoredBreaker]) -> None:
         """Take over what other processes have made of the gates, where that is newer than ours."""
@@ -260,7 +233,7 @@ class Breakers:
 
     def _enter(
         self, gates: Sequence[Gate], now: float, request_id: str
-    ) -> "Permit | Refusal | ProbeDue":
+    ) -> Permit | Refusal | ProbeDue:
         """Let an admission in through gates of which none refuses; the last is the model's."""
         self._latest += 1
         number = self._latest

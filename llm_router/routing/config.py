@@ -45,3 +45,8 @@ class ConfigHolder:
 
     def __init__(self, current: RoutingConfig) -> None:
         self.current = current
+
+    def advance(self, config: RoutingConfig) -> None:
+        """Put a version in force unless a later one is."""
+        if config.version > self.current.version:
+            self.current = config

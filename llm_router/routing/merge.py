@@ -8,6 +8,7 @@ and what was concluded from a state that is over no longer counts.
 from dataclasses import dataclass, replace
 from typing import cast
 
+from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.gates import State
 from llm_router.routing.snapshot import StoredBreaker
@@ -49,6 +50,27 @@ def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
         stamp=cooled.stamp,
     )
     return Settled(after, is_move)
+
+
+def lost_probe(row: StoredBreaker, clock: Clock) -> BreakerChanged:
+    """Return the move that ends a probe whose process is gone: open, with no new wait."""
+    now, wall = clock.monotonic(), clock.wall()
+    return BreakerChanged(
+        subject=row.subject,
+        at=wall,
+        from_state=row.state,
+        to_state="open",
+        reason="the probe was lost with its process",
+        request_id=None,
+        until=wall,
+        until_boot_s=now,
+        cooldown_until=row.cooldown_until,
+        cooldown_boot_s=row.cooldown_boot_s,
+        boot_id=row.boot_id,
+        failures=row.failures,
+        wait_s=row.wait_s,
+        stamp=max(row.stamp + 1, int(now * 1e6)),
+    )
 
 
 def _is_newer(row: StoredBreaker, change: BreakerChanged) -> bool:

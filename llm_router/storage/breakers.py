@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from llm_router.clock import utc_text
+from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.breaker import MAX_MODELS
-from llm_router.routing.merge import Claimed, settle
+from llm_router.routing.merge import Claimed, lost_probe, settle
 from llm_router.routing.snapshot import StoredBreaker
 from llm_router.storage.readable import Readable
 
@@ -79,9 +79,18 @@ def claim(
     return Claimed(True)
 
 
-async def load(database: Readable, *, after: int = -1) -> list[StoredBreaker]:
+def lose_probes(db: sqlite3.Connection, subjects: Iterable[str], clock: Clock) -> None:
+    """Open what is half-open still: whoever probed there is gone."""
+    for subject in subjects:
+        row = _row_of(db, subject)
+        if row is not None and row.state == "half_open":
+            write_changes(db, [lost_probe(row, clock)])
+
+
+async def load(database: Readable, *, after: int | None = None) -> list[StoredBreaker]:
     """Return every breaker and gate that has a row, or those written after a serial."""
-    rows = await database.read("SELECT * FROM breakers WHERE serial > ? ORDER BY subject", (after,))
+    sql = "SELECT * FROM breakers WHERE serial > ifnull(?, -1) ORDER BY subject"
+    rows = await database.read(sql, (after,))
     return [_stored(row) for row in rows]
 
 

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from llm_router.clock import utc_text
 from llm_router.errors import DocumentError, NotFound, RouterError, StorageError
@@ -46,6 +46,14 @@ class Version:
             "action": self.action,
             "changes": [{"path": c.path, "from": c.before, "to": c.after} for c in self.changes],
         }
+
+
+class ConfigVersions(Protocol):
+    """What can be done with versions; `ConfigStore` says what each does."""
+
+    async def change(self, actor: str, action: str, edit: Edit) -> RoutingConfig: ...
+    async def rollback(self, version: int, actor: str) -> RoutingConfig: ...
+    async def history(self, limit: int = 50) -> list[Version]: ...
 
 
 class ConfigStore:
@@ -154,6 +162,15 @@ async def was_in_force(database: Readable, config: RoutingConfig) -> bool:
     )
     wanted = document.to_dict(config)
     return any(document.to_dict(_parsed(row)) == wanted for row in rows)
+
+
+async def refresh(database: Readable, holder: ConfigHolder) -> RoutingConfig:
+    """Put in force, and return, the newest version that another process has written."""
+    newest = await current(database)
+    if newest is None:
+        raise StorageError("the database has no configuration yet; start the server once")
+    holder.advance(newest)
+    return newest
 
 
 async def history(database: Readable, limit: int = 50) -> list[Version]:

@@ -35,9 +35,9 @@ class WriterLock:
     def __init__(self, fd: int) -> None:
         self._fd = fd
 
-    def announce(self, url: str | None = None) -> None:
-        """Write who holds the lock and, once it serves, under which address."""
-        facts: dict[str, Any] = {"pid": os.getpid()}
+    def announce(self, url: str | None = None, pid: int | None = None) -> None:
+        """Write whom to stop to get the lock and, once requests are taken, under which address."""
+        facts: dict[str, Any] = {"pid": os.getpid() if pid is None else pid}
         if url is not None:
             facts["url"] = url
         content = json.dumps(facts).encode()

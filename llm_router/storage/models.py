@@ -19,8 +19,8 @@ class ModelStorage:
 
     async def fetched_at(self) -> float | None:
         """Return when the stored list was fetched, in unix seconds; None if there is none."""
-        rows = await self._database.read("SELECT max(fetched_at) FROM models")
-        return None if rows[0][0] is None else datetime.fromisoformat(rows[0][0]).timestamp()
+        rows = await self._database.read("SELECT fetched_at FROM models LIMIT 1")
+        return datetime.fromisoformat(rows[0][0]).timestamp() if rows else None
 
     async def load(self) -> Catalog:
         """Return the stored list; an empty catalog if there is none."""

@@ -40,9 +40,9 @@ class Database:
         self._queue: asyncio.Queue[tuple[Job[Any], asyncio.Future[Any]] | None] = asyncio.Queue()
         self._is_open = True
 
-    def announce(self, url: str) -> None:
+    def announce(self, url: str, pid: int | None = None) -> None:
         """Let other commands of this machine find the running server; see `running_server`."""
-        self._lock.announce(url)
+        self._lock.announce(url, pid)
 
     async def transact(self, job: Job[T]) -> T:
         """Run `job` in a thread inside BEGIN IMMEDIATE … COMMIT and return what it returns.

@@ -19,6 +19,7 @@ from llm_router.keys import (
     EXCHANGE,
     IN_FLIGHT,
     JOURNAL,
+    LIFECYCLE,
     REQUEST_ID,
     SESSIONS,
     SETTINGS,
@@ -71,11 +72,12 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 
 def on_lanes(app: web.Application) -> Service:
     """Return what serves ordinary chat requests without aiohttp."""
-    settings = app[SETTINGS]
+    settings, lifecycle = app[SETTINGS], app[LIFECYCLE]
     return Service(
         partial(_chat_on_lane, app),
         settings.deadlines.body_s,
         settings.server.max_body_mb * 1024 * 1024,
+        lambda: lifecycle.is_draining,
     )
 
 

@@ -28,6 +28,7 @@ from llm_router.keys import (
 )
 from llm_router.routing.breaker import BreakerView
 from llm_router.storage.readiness import schema_version
+from llm_router.web.lifecycle import Crew
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 
@@ -69,6 +70,8 @@ def _status(app: web.Application) -> str:
 
 def _troubles(app: web.Application) -> Iterator[bool]:
     """Yield for each part whether it is in trouble, the cheapest to ask first."""
+    crew = app[LIFECYCLE].crew
+    yield crew is not None and crew.serving < crew.wanted
     yield app[JOURNAL].is_failing or app[INGESTOR].is_failing
     yield any(state != "ok" for state in app[CLASSIFIER].status()["steps"].values())
     now = app[CLOCK].wall()
@@ -89,6 +92,7 @@ async def _details(app: web.Application) -> dict[str, Any]:
     return {
         "version": __version__,
         "uptime_s": round(app[LIFECYCLE].uptime_s),
+        "workers": _workers(app),
         "config_version": config.version,
         "database": await _database(app),
         "upstream": {v.subject.removeprefix("gate:"): v.as_dict() for v in views if v.is_gate},
@@ -105,6 +109,11 @@ async def _details(app: web.Application) -> dict[str, Any]:
 def _classifier(app: web.Application) -> dict[str, Any]:
     status, shadow = app[CLASSIFIER].status(), app.get(SHADOW)
     return status if shadow is None else {**status, "shadow": shadow.status()}
+
+
+def _workers(app: web.Application) -> dict[str, int]:
+    crew = app[LIFECYCLE].crew or Crew(wanted=1, serving=1)
+    return {"wanted": crew.wanted, "serving": crew.serving}
 
 
 async def _database(app: web.Application) -> dict[str, Any]:

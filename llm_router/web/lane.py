@@ -28,12 +28,14 @@ class Service(NamedTuple):
     """What lanes are for: `answer` answers the request that has arrived on one.
 
     Bodies must be whole `body_s` after their heads. A ConnectionError that `answer` raises cuts
-    the connection, so that nobody takes the answer for a whole one.
+    the connection, so that nobody takes the answer for a whole one. Once `is_ending`, each answer
+    that begins is its connection's last.
     """
 
     answer: Callable[["Lane"], Awaitable[None]]
     body_s: float
     body_bytes: int
+    is_ending: Callable[[], bool] = lambda: False
 
 
 class Lane(asyncio.Protocol):
@@ -113,6 +115,7 @@ class Lane(asyncio.Protocol):
         lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
         if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
             raise ValueError("a header holds a line break")
+        self._closes = self._closes or self._service.is_ending()
         closing = "Connection: close\r\n" if self._closes else ""
         first = _status_line(status)
         date = _date(int(time.time()))

@@ -15,9 +15,19 @@ from aiohttp import hdrs, web
 
 from llm_router import __version__
 from llm_router.clock import utc_text
-from llm_router.keys import ANSWERS, CLOCK, CONFIG, DATABASE, IN_FLIGHT, JOURNAL, LIFECYCLE
+from llm_router.keys import (
+    ANSWERS,
+    CLOCK,
+    CONFIG,
+    DATABASE,
+    IN_FLIGHT,
+    JOURNAL,
+    LIFECYCLE,
+    OTHERS,
+)
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import BUCKETS, KEYS
+from llm_router.load import Load
 from llm_router.storage.counters import read_counters
 from llm_router.storage.readable import Readable
 from llm_router.storage.reports import MAX_GROUPS, report, totals
@@ -88,13 +98,10 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
     labels = prometheus.labels(config)
     ask = partial(read_counters, app[DATABASE], labels)
     counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)
-    worker = prometheus.Worker(
-        in_flight=len(app[IN_FLIGHT]),
-        journal_backlog_bytes=app[JOURNAL].backlog_bytes,
-        journal_dropped=app[JOURNAL].dropped,
-        is_stale=is_stale,
-    )
-    body, content_type = prometheus.render(counters, labels, worker, is_openmetrics=is_openmetrics)
+    journal = app[JOURNAL]
+    own = Load(len(app[IN_FLIGHT]), journal.backlog_bytes, journal.dropped)
+    state = prometheus.State(own + app[OTHERS](), is_stale)
+    body, content_type = prometheus.render(counters, labels, state, is_openmetrics=is_openmetrics)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
 
 

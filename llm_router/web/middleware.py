@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from llm_router.errors import (
     ClientGone,
@@ -17,7 +17,7 @@ from llm_router.errors import (
     StorageError,
     Unavailable,
 )
-from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, REQUEST_ID, SCOPES
+from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, LIFECYCLE, REQUEST_ID, SCOPES
 from llm_router.logs import request_id as logged_request_id
 from llm_router.proxy.exchange import new_request_id
 from llm_router.proxy.relay import ResponseCut
@@ -73,6 +73,9 @@ def as_http_error(exc: Exception, what: str, request_id: str) -> HttpError:
 
 async def plain_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(PLAIN_HEADERS)
+    if request.app[LIFECYCLE].is_draining:
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"  # the client's next request goes elsewhere
 
 
 def _headers(request: web.Request) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The ledger's counters in Prometheus' text format.
 
 Every scrape builds its own registry from what the database says, so all workers give the same
-totals. Only what is in flight and the journal's backlog are the worker's own.
+totals. What is in flight and in the journals' backlogs, workers tell each other twice a second.
 """
 
 import sys
@@ -24,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from llm_router import __version__
 from llm_router.classify.base import By
+from llm_router.load import Load
 from llm_router.routing.config import DIRECT, RoutingConfig
 from llm_router.routing.failures import FailureClass
 from llm_router.storage.counters import Counters, Labels
@@ -45,12 +46,10 @@ _HISTOGRAMS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Worker:
-    """What only the scraped process knows."""
+class State:
+    """What no row says: the work in hand, over all workers, and whether the rows are the latest."""
 
-    in_flight: int
-    journal_backlog_bytes: int
-    journal_dropped: int
+    load: Load
     is_stale: bool
 
 
@@ -65,11 +64,11 @@ def labels(config: RoutingConfig) -> Labels:
 
 
 def render(
-    counters: Counters, labels: Labels, worker: Worker, *, is_openmetrics: bool
+    counters: Counters, labels: Labels, state: State, *, is_openmetrics: bool
 ) -> tuple[bytes, str]:
     """Return a body and its Content-Type."""
     registry = CollectorRegistry()
-    registry.register(_Scrape(counters, labels, worker))
+    registry.register(_Scrape(counters, labels, state))
     if is_openmetrics:
         # prometheus_client leaves this one function untyped.
         return openmetrics.generate_latest(registry), OPENMETRICS  # type: ignore[no-untyped-call]
@@ -77,10 +76,10 @@ def render(
 
 
 class _Scrape(Collector):
-    def __init__(self, counters: Counters, labels: Labels, worker: Worker) -> None:
+    def __init__(self, counters: Counters, labels: Labels, state: State) -> None:
         self._counters = counters
         self._labels = labels
-        self._worker = worker
+        self._state = state
 
     def collect(self) -> Iterator[Metric]:
         yield from self._requests()
@@ -174,26 +173,26 @@ class _Scrape(Collector):
         yield gates
 
     def _process(self) -> Iterator[Metric]:
-        worker = self._worker
+        load = self._state.load
         yield GaugeMetricFamily(
             "llm_router_in_flight_requests",
-            "Chat requests that this process is answering.",
-            value=worker.in_flight,
+            "Chat requests that are being answered, by all workers together.",
+            value=load.in_flight,
         )
         yield GaugeMetricFamily(
             "llm_router_journal_backlog_bytes",
-            "Ledger entries of this process that the disk has not taken yet.",
-            value=worker.journal_backlog_bytes,
+            "Ledger entries that the disk has not taken yet.",
+            value=load.journal_backlog_bytes,
         )
         yield CounterMetricFamily(
             "llm_router_journal_dropped_frames",
-            "Ledger entries of this process that were lost because its backlog was full.",
-            value=worker.journal_dropped,
+            "Ledger entries that were lost because a process's backlog was full.",
+            value=load.journal_dropped,
         )
         yield GaugeMetricFamily(
             "llm_router_metrics_stale",
             "1 while the database cannot answer and its last numbers are repeated.",
-            value=worker.is_stale,
+            value=self._state.is_stale,
         )
         version = ".".join(map(str, sys.version_info[:3]))
         yield InfoMetricFamily(

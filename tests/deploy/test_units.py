@@ -85,7 +85,7 @@ def test_a_stop_waits_for_streams_that_finish() -> None:
     """F66"""
     service = section(SERVICE, "Service")
     server = ServerSettings()
-    assert float(service["TimeoutStopSec"]) >= server.drain_s + serving.SETTLE_S + serving._CUT_S
+    assert float(service["TimeoutStopSec"]) >= server.drain_s + serving.SETTLE_S + serving.CUT_S
     assert service["KillMode"] == "mixed"
     assert "KillSignal" not in service, "SIGTERM is what it drains for"
 

@@ -15,9 +15,9 @@ from llm_router.errors import (
     UpstreamTimeout,
 )
 from llm_router.proxy.verdict import Fate, in_band_error, verdict
-from llm_router.routing.breaker import GateName, Refusal
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import GateName, Refusal
 
 C = FailureClass
 TIMEOUTS = (C.CONNECT_TIMEOUT, C.STALL_FIRST, C.TOTAL_TIMEOUT)

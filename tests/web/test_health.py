@@ -194,6 +194,7 @@ async def test_the_admin_sees_everything_behind_the_status(bench: Bench) -> None
             "status": "ok",
             "version": __version__,
             "uptime_s": 90,
+            "workers": {"wanted": 1, "serving": 1},
             "config_version": 7,
             "database": {"state": "ok", "journal": "ok", "journal_backlog_bytes": 17},
             "classifier": {

@@ -19,8 +19,10 @@ from llm_router.keys import (
     IN_FLIGHT,
     JOURNAL,
     LIFECYCLE,
+    OTHERS,
 )
 from llm_router.ledger.journal import open_journal
+from llm_router.load import Load
 from llm_router.proxy.in_flight import InFlight
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.settings import LedgerSettings
@@ -82,6 +84,7 @@ async def client(
     app[IN_FLIGHT] = InFlight()
     app[ANSWERS] = Answers(clock)
     app[LIFECYCLE] = Lifecycle(clock)
+    app[OTHERS] = lambda: Load(in_flight=2, journal_backlog_bytes=30)
     for route in metrics.ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
     async with open_journal(LedgerSettings(path=tmp_path / "router.db")) as journal:
@@ -286,8 +289,8 @@ async def test_prometheus_text_has_every_family_with_its_values(
         f'llm_router_breaker_state{{model="{GLM}"}} 0.0',
         f'llm_router_breaker_state{{model="{AURORA}"}} 2.0',
         'llm_router_gate_state{gate="account"} 0.0',
-        "llm_router_in_flight_requests 0.0",
-        "llm_router_journal_backlog_bytes 0.0",
+        "llm_router_in_flight_requests 2.0",
+        "llm_router_journal_backlog_bytes 30.0",
         "llm_router_journal_dropped_frames_total 0.0",
     ):
         assert line in lines

@@ -20,11 +20,12 @@ from llm_router.errors import (
     Unauthorized,
     UpstreamFailed,
 )
-from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, REQUEST_ID, SCOPES
+from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, LIFECYCLE, REQUEST_ID, SCOPES
 from llm_router.logs import request_id
 from llm_router.proxy.relay import ResponseCut
 from llm_router.settings import DeadlineSettings, ServerSettings
 from llm_router.web.access import Access
+from llm_router.web.lifecycle import Lifecycle
 from llm_router.web.middleware import access, errors, plain_headers
 from llm_router.web.routes import Scope
 from llm_router.web.server import Runner, headers_arrived
@@ -45,6 +46,7 @@ async def asking(handler: Handler, scope: Scope | None = Scope.PUBLIC) -> AsyncI
     app.router.add_get("/both", handler)
     app[SCOPES] = {route: scope} if scope is not None else {}
     app.on_response_prepare.append(plain_headers)
+    app[LIFECYCLE] = Lifecycle(Clock())
     runner = Runner(app, DeadlineSettings())
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -204,6 +206,18 @@ async def test_errors_say_what_the_exchange_knows() -> None:
     async with asking(handler) as ask:
         _, headers, _ = await ask()
     assert headers["x-router-category"] == "code"
+
+
+async def test_who_is_draining_says_with_each_answer_that_it_is_the_connections_last() -> None:
+    """F66: closing an idle connection might cross a request that is on its way."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        request.app[LIFECYCLE].is_draining = True
+        return web.Response(text="x")
+
+    async with asking(handler) as ask:
+        _, headers, _ = await ask()
+    assert headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize("error", [None, UpstreamFailed("x")], ids=["answer", "error"])

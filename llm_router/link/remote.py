@@ -1,0 +1,107 @@
+"""What a worker has in place of what only the ledger process can do: each asks over the link."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from llm_router.errors import StorageError
+from llm_router.ledger.entry import BreakerChanged
+from llm_router.link.client import Link
+from llm_router.link.messages import (
+    ChangeConfig,
+    ClaimProbe,
+    Done,
+    Flush,
+    InForce,
+    Outdated,
+    Peers,
+    Pulse,
+    RollBack,
+    Standing,
+)
+from llm_router.load import Load
+from llm_router.routing import document
+from llm_router.routing.config import ConfigHolder, RoutingConfig
+from llm_router.routing.merge import Claimed
+from llm_router.storage.config import Edit, Version, history, refresh
+from llm_router.storage.readable import Readable
+
+CLAIM_S = 1.0
+PULSE_S = 0.5
+
+
+class RemoteConfig:
+    """Fits what the routes ask of a `ConfigStore`."""
+
+    def __init__(self, link: Link, database: Readable, holder: ConfigHolder) -> None:
+        self._link = link
+        self._database = database
+        self._holder = holder
+
+    async def change(self, actor: str, action: str, edit: Edit) -> RoutingConfig:
+        """Apply `edit` to the newest version, and again if that is another one by then."""
+        while True:
+            before = await refresh(self._database, self._holder)
+            after = edit(before)
+            if document.to_dict(after) == document.to_dict(before):
+                return before
+            wanted = ChangeConfig(actor, action, document.to_dict(after), before.version)
+            answer = await self._link.ask(wanted, InForce, Outdated)
+            if isinstance(answer, InForce):
+                return self._in_force(answer)
+
+    async def rollback(self, version: int, actor: str) -> RoutingConfig:
+        return self._in_force(await self._link.ask(RollBack(actor, version), InForce))
+
+    async def history(self, limit: int = 50) -> list[Version]:
+        return await history(self._database, limit)
+
+    def _in_force(self, answer: InForce) -> RoutingConfig:
+        config = document.parse(answer.document, version=answer.version)
+        self._holder.advance(config)
+        return config
+
+
+class RemoteRows:
+    """Fits what the routes ask of an `Ingestor`, and knows what the other workers are doing."""
+
+    def __init__(self, link: Link, own: Callable[[], Load]) -> None:
+        self.others = Load()
+        self._link = link
+        self._own = own
+        self._is_failing = False
+
+    @property
+    def is_failing(self) -> bool:
+        return self._is_failing or not self._link.is_up
+
+    async def flush(self) -> None:
+        """StorageError if the rows cannot be written now."""
+        await self._link.ask(Flush(), Done)
+
+    async def run(self) -> None:
+        """Tell and hear how things are; a task."""
+        while True:
+            try:
+                peers = await self._link.ask(Pulse(self._own()), Peers)
+            except StorageError:
+                self.others = Load()
+            else:
+                self.others, self._is_failing = peers.others, peers.is_failing
+            await asyncio.sleep(PULSE_S)
+
+
+class RemoteClaims:
+    """Fits `routing.probes.Claims`."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+
+    async def claim(
+        self, moves: Sequence[BreakerChanged], since: Mapping[str, int]
+    ) -> Claimed | None:
+        question = ClaimProbe(list(moves), dict(since))
+        try:
+            answer = await self._link.ask(question, Standing, timeout_s=CLAIM_S)
+        except StorageError:
+            return None
+        return Claimed(answer.is_granted, tuple(answer.rows))

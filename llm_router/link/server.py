@@ -1,0 +1,184 @@
+"""The ledger process's end of the link: it does for all workers what only one process may do."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llm_router.clock import Clock
+from llm_router.errors import Conflict, NotFound, RouterError
+from llm_router.ledger.ingest import Rows
+from llm_router.link import address
+from llm_router.link.messages import (
+    Answer,
+    ChangeConfig,
+    ClaimProbe,
+    Done,
+    Flush,
+    InForce,
+    Outdated,
+    Peers,
+    Pulse,
+    Question,
+    Refused,
+    RollBack,
+    Standing,
+    pack,
+    read_payload,
+)
+from llm_router.load import Load
+from llm_router.routing import document
+from llm_router.routing.config import RoutingConfig
+from llm_router.storage import breakers
+from llm_router.storage.config import ConfigVersions
+from llm_router.storage.sqlite import Database
+from llm_router.tasks import spawn
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One connection: what its worker said last, and which probes it has claimed."""
+
+    listening: asyncio.Task[Any] | None
+    load: Load = field(default_factory=Load)
+    probes: set[str] = field(default_factory=set)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+
+class Desk:
+    """Answers every worker's questions. Made by `open_desk`."""
+
+    def __init__(
+        self, database: Database, rows: Rows, configs: ConfigVersions, clock: Clock
+    ) -> None:
+        self._database = database
+        self._rows = rows
+        self._configs = configs
+        self._clock = clock
+        self._decode = msgspec.msgpack.Decoder(tuple[int, Question]).decode
+        self._workers: set[_Worker] = set()
+        self._alone = asyncio.Event()
+        self._alone.set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one worker until it hangs up, which is also how its death is noticed."""
+        worker = _Worker(asyncio.current_task())
+        self._workers.add(worker)
+        self._alone.clear()
+        try:
+            with suppress(EOFError, OSError, msgspec.DecodeError):
+                while True:
+                    number, question = self._decode(await read_payload(reader))
+                    # Each by itself: what waits for the disk holds up nobody's claim.
+                    task = spawn(self._reply(worker, number, question, writer), name="desk")
+                    worker.tasks.add(task)
+                    task.add_done_callback(worker.tasks.discard)
+            if worker.tasks:
+                await asyncio.wait(worker.tasks)
+            await self._give_up_probes(worker)
+        finally:
+            writer.close()
+            self._workers.discard(worker)
+            if not self._workers:
+                self._alone.set()
+
+    async def close(self) -> None:
+        """Hang up. The workers live on, and their probes with them."""
+        listening = [worker.listening for worker in self._workers if worker.listening]
+        for task in listening:
+            task.cancel()
+        if listening:
+            await asyncio.wait(listening)
+
+    async def left_alone(self) -> None:
+        """Wait until no worker is connected."""
+        await self._alone.wait()
+
+    async def _reply(
+        self, worker: _Worker, number: int, question: Question, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            answer = await self._answer(worker, question)
+        except NotFound as exc:
+            answer = Refused(str(exc), is_missing=True)
+        except (RouterError, OSError) as exc:
+            answer = Refused(str(exc))
+        if not writer.is_closing():
+            writer.write(pack(number, answer))
+
+    async def _answer(self, worker: _Worker, question: Question) -> Answer:
+        match question:
+            case Flush():
+                await self._rows.flush()
+                return Done()
+            case ChangeConfig():
+                return await self._change(question)
+            case RollBack():
+                return _in_force(await self._configs.rollback(question.version, question.actor))
+            case ClaimProbe():
+                return await self._claim(worker, question)
+            case Pulse():
+                worker.load = question.own
+                others = (other.load for other in self._workers if other is not worker)
+                return Peers(sum(others, Load()), self._rows.is_failing)
+
+    async def _change(self, question: ChangeConfig) -> Answer:
+        wanted = document.parse(question.document)
+
+        def edit(current: RoutingConfig) -> RoutingConfig:
+            if current.version != question.expected:
+                raise Conflict("another version is in force")
+            return wanted
+
+        try:
+            return _in_force(await self._configs.change(question.actor, question.action, edit))
+        except Conflict:
+            return Outdated()
+
+    async def _claim(self, worker: _Worker, question: ClaimProbe) -> Answer:
+        # What the former probe found may still lie in its process's journal.
+        await self._rows.flush()
+        claimed = await self._database.transact(
+            partial(breakers.claim, moves=question.moves, since=question.since)
+        )
+        if claimed.is_granted:
+            for other in self._workers:
+                other.probes -= question.since.keys()
+            worker.probes |= question.since.keys()
+        return Standing(claimed.is_granted, list(claimed.rows))
+
+    async def _give_up_probes(self, worker: _Worker) -> None:
+        """Let others probe in place of a worker that is gone; else they wait for its lease."""
+        if not worker.probes:
+            return
+        try:
+            await self._rows.flush()
+            await self._database.transact(
+                partial(breakers.lose_probes, subjects=worker.probes, clock=self._clock)
+            )
+        except (RouterError, OSError) as exc:
+            log.warning("probes of a worker that is gone keep their leases: %s", exc)
+
+
+def _in_force(config: RoutingConfig) -> InForce:
+    return InForce(config.version, document.to_dict(config))
+
+
+@asynccontextmanager
+async def open_desk(desk: Desk, folder: Path) -> AsyncIterator[None]:
+    """Take workers' calls for as long as the block runs."""
+    server = await asyncio.start_unix_server(desk.serve, sock=address.listen(folder))
+    try:
+        yield
+    finally:
+        server.close()
+        await desk.close()
+        address.remove(folder)

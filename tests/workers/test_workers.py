@@ -1,0 +1,332 @@
+"""Several processes on one port, as they run in production."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from llm_router.tasks import spawn
+from tests.fakes.upstream import Upstream
+from tests.fakes.waiting import until
+from tests.integration.client import Caller, calling, chat, chat_body, request
+from tests.integration.conftest import eventually, upstream
+from tests.oracles import database
+from tests.oracles.books import sent_to
+from tests.workers.crew import Crew, crew, is_alive
+
+__all__ = ["upstream"]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
+
+GLM, AURORA, MINI = "z-ai/glm-5", "openrouter/aurora-alpha", "openai/gpt-4o-mini"
+
+
+async def send(team: Crew, method: str, path: str, body: Any = None) -> Any:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, team.url + path, json=body) as response,
+    ):
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def open_stream(stack: AsyncExitStack, team: Crew, **fields: Any) -> Caller:
+    caller = await stack.enter_async_context(calling(team.url))
+    caller.writer.write(request(chat_body(stream=True, **fields)))
+    await caller.until(b"data: {")
+    return caller
+
+
+async def settled(team: Crew, count: int) -> list[dict[str, Any]]:
+    async def are_settled() -> bool:
+        return len([row for row in team.server.rows() if row["outcome"]]) == count
+
+    await eventually(are_settled)
+    return team.server.rows()
+
+
+async def assert_sound_books(team: Crew, upstream: Upstream) -> None:
+    found: list[str] = []
+
+    async def are_sound() -> bool:
+        found[:] = database.faults(team.server.database, sent_to(upstream.everything))
+        return not found
+
+    try:
+        await eventually(are_sound, 5)
+    except TimeoutError:
+        assert not found
+
+
+# Shared truth
+
+
+async def test_what_one_worker_is_told_all_of_them_know(upstream: Upstream, tmp_path: Path) -> None:
+    async with crew(upstream, tmp_path, LLM_ROUTER_BREAKER__FAILURES="1") as team:
+        body = {"name": "poems", "models": ["glm-5"], "keywords": ["sonnet"]}
+        assert (await send(team, "POST", "/config/category", body))["version"] == 2
+        upstream.fail(AURORA, status=500)
+        assert (await chat(team.url, model=AURORA)).status == 502
+        assert (await chat(team.url, model=MINI)).status == 200
+
+        async def agree() -> bool:
+            configs = await team.each("/config")
+            shut = await team.each("/circuit-breaker")
+            states = [
+                [b["state"] for b in shown["breakers"] if b["model"] == AURORA]
+                for shown in shut.values()
+            ]
+            return [c["version"] for c in configs.values()] == [2, 2] and states == [["open"]] * 2
+
+        await eventually(agree)
+        await settled(team, 2)
+        totals = [m["totals"] for m in (await team.each("/metrics?since=1h")).values()]
+        assert totals[0] == totals[1]
+        assert totals[0]["requests"] == 2
+        assert (await send(team, "POST", "/circuit-breaker/reset/all"))["cleared"] == [AURORA]
+
+        async def are_all_in() -> bool:
+            shut = await team.each("/circuit-breaker")
+            return all(b["state"] == "closed" for s in shut.values() for b in s["breakers"])
+
+        await eventually(are_all_in)
+        versions = (await send(team, "GET", "/config/history"))["versions"]
+        assert [version["version"] for version in versions] == [2, 1]
+        assert (await send(team, "POST", "/config/rollback/1"))["version"] == 3
+        await assert_sound_books(team, upstream)
+    assert "Traceback" not in team.server.log.read_text()
+
+
+async def test_everybody_who_changes_the_configuration_at_once_gets_a_version(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F81: one after the other, whichever worker was asked."""
+    async with crew(upstream, tmp_path) as team:
+        bodies = [{"name": f"poems-{n}", "models": ["glm-5"]} for n in range(20)]
+        answers = await asyncio.gather(
+            *(send(team, "POST", "/config/category", body) for body in bodies)
+        )
+        assert sorted(answer["version"] for answer in answers) == list(range(2, 22))
+
+        async def are_there() -> bool:
+            configs = (await team.each("/config")).values()
+            return all({b["name"] for b in bodies} <= c["categories"].keys() for c in configs)
+
+        await eventually(are_there)
+
+
+async def test_one_request_of_a_herd_at_two_workers_has_the_probe(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F82 F83"""
+    settings = {"LLM_ROUTER_BREAKER__FAILURES": "1", "LLM_ROUTER_BREAKER__OPEN_S": "0.5"}
+    async with crew(upstream, tmp_path, **settings) as team:
+        upstream.fail(AURORA, status=500, times=1)
+        assert (await chat(team.url, model=AURORA)).status == 502
+        release = upstream.hold(AURORA)
+        upstream.requests.clear()
+        await asyncio.sleep(0.7)  # until the wait is over, in processes whose clock is the system's
+        asking = [spawn(chat(team.url, model=AURORA), name="ask") for _ in range(40)]
+        await until(lambda: sum(asked.done() for asked in asking) == 39)
+        assert len(upstream.calls(AURORA)) == 1
+        release.set()
+        statuses = Counter([(await asked).status for asked in asking])
+        assert statuses == {200: 1, 503: 39}
+
+        async def is_closed() -> bool:
+            return (await chat(team.url, model=AURORA)).status == 200
+
+        await eventually(is_closed)
+        transitions = (await send(team, "GET", "/circuit-breaker"))["transitions"]
+        moves = [(t["from"], t["to"]) for t in reversed(transitions) if t["model"] == AURORA]
+        assert moves == [("closed", "open"), ("open", "half_open"), ("half_open", "closed")]
+
+
+# Deaths
+
+
+async def test_a_worker_that_is_killed_is_replaced_and_its_calls_are_lost_not_forgotten(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F69 F74: the others serve on, and every call that was sent has its row."""
+    upstream.hold(GLM, at=2)
+    async with crew(upstream, tmp_path) as team, AsyncExitStack() as stack:
+        streams = [await open_stream(stack, team, model=GLM) for _ in range(16)]
+        victim, survivor = team.workers
+        os.kill(victim, signal.SIGKILL)
+        await team.gone(victim)
+        assert (await chat(team.url, model=MINI)).status == 200
+        await team.until_complete()
+        assert survivor in team.workers
+        assert victim not in team.workers
+
+        async def are_settled() -> bool:
+            outcomes = Counter(row["outcome"] for row in team.server.rows())
+            return outcomes["lost"] + outcomes[None] == len(streams)
+
+        await eventually(are_settled)
+        upstream.clear()
+        for pid in team.workers:
+            assert is_alive(pid)
+        await assert_sound_books(team, upstream)
+    assert f"process {victim}, ended with signal 9" in team.server.log.read_text()
+
+
+async def test_without_the_ledger_process_requests_go_on_and_rows_come_later(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    async with crew(upstream, tmp_path) as team:
+        former = team.ledger
+        os.kill(former, signal.SIGKILL)
+        for _ in range(20):
+            assert (await chat(team.url, model=MINI)).status == 200
+        await team.until_complete()
+        assert team.ledger != former
+        await settled(team, 20)
+        body = {"name": "poems", "models": ["glm-5"]}
+
+        async def is_changed() -> bool:
+            async with (
+                aiohttp.ClientSession() as http,
+                http.post(team.url + "/config/category", json=body) as response,
+            ):
+                return response.status == 200
+
+        await eventually(is_changed)
+        await assert_sound_books(team, upstream)
+
+
+async def test_without_a_supervisor_streams_end_and_nobody_stays(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F70: no orphan holds the port, and no row is missing."""
+    release = upstream.hold(GLM, at=2)
+    async with crew(upstream, tmp_path) as team, AsyncExitStack() as stack:
+        everybody = [*team.workers, team.ledger]
+        streams = [await open_stream(stack, team, model=GLM) for _ in range(4)]
+        os.kill(team.supervisor, signal.SIGKILL)
+        await eventually(team.server.is_refusing)
+        assert is_alive(everybody[-1])
+        release.set()
+        for stream in streams:
+            assert (await stream.rest()).is_whole
+        for pid in everybody:
+            await team.gone(pid)
+        assert [row["outcome"] for row in team.server.rows()] == ["completed"] * 4
+        await assert_sound_books(team, upstream)
+
+
+# Ends and restarts
+
+
+async def test_sighup_replaces_everybody_and_loses_no_request(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F66: streams that began before it end with the worker that they began with."""
+    release = upstream.hold(GLM, at=2)
+    (tmp_path / "config.toml").write_text("[server]\nkeepalive_s = 20\n")
+    async with crew(upstream, tmp_path) as team:
+        stack = AsyncExitStack()
+        before = {*team.workers, team.ledger}
+        streams = [await open_stream(stack, team, model=GLM) for _ in range(4)]
+        is_over = asyncio.Event()
+
+        async def keep_asking() -> list[int]:
+            statuses = []
+            async with aiohttp.ClientSession() as http:
+                while not is_over.is_set():
+                    url, body = team.url + "/v1/chat/completions", chat_body(model=MINI)
+                    async with http.post(url, json=body) as response:
+                        await response.read()
+                        statuses.append(response.status)
+            return statuses
+
+        asking = [spawn(keep_asking(), name="ask") for _ in range(4)]
+        os.kill(team.supervisor, signal.SIGHUP)
+
+        async def are_all_new() -> bool:
+            log = team.server.log.read_text()
+            return "every process has been restarted" in log
+
+        await eventually(are_all_new)
+        assert not before & set(team.workers[-2:])
+        is_over.set()
+        statuses = [status for asked in asking for status in await asked]
+        assert set(statuses) == {200}
+        release.set()
+        for stream in streams:
+            assert (await stream.rest()).is_whole
+        await stack.aclose()
+        for pid in before:
+            await team.gone(pid)
+        await assert_sound_books(team, upstream)
+
+
+async def test_settings_that_cannot_be_used_leave_everybody_where_they_are(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F80"""
+    async with crew(upstream, tmp_path) as team:
+        before = [*team.workers, team.ledger]
+        (tmp_path / "config.toml").write_text("[server]\nkeepalive_s = 'long'\n")
+        os.kill(team.supervisor, signal.SIGHUP)
+
+        async def is_said() -> bool:
+            return "the restart goes no further" in team.server.log.read_text()
+
+        await eventually(is_said)
+        assert [*team.workers, team.ledger] == before
+        assert (await chat(team.url, model=MINI)).status == 200
+
+
+async def test_sigterm_ends_everybody_after_what_they_have_begun(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F66"""
+    release = upstream.hold(GLM, at=2)
+    async with crew(upstream, tmp_path) as team, AsyncExitStack() as stack:
+        everybody = [*team.workers, team.ledger]
+        streams = [await open_stream(stack, team, model=GLM) for _ in range(4)]
+        team.server.stop()
+        await eventually(team.server.is_refusing)
+        release.set()
+        for stream in streams:
+            assert (await stream.rest()).is_whole
+        assert await team.server.exit_code() == 0
+        assert not any(map(is_alive, everybody))
+        assert [row["outcome"] for row in team.server.rows()] == ["completed"] * 4
+        await assert_sound_books(team, upstream)
+    assert "Traceback" not in team.server.log.read_text()
+
+
+async def test_a_second_signal_cuts_everywhere(upstream: Upstream, tmp_path: Path) -> None:
+    """F68"""
+    upstream.hold(GLM, at=2)
+    async with crew(upstream, tmp_path) as team, AsyncExitStack() as stack:
+        streams = [await open_stream(stack, team, model=GLM) for _ in range(4)]
+        team.server.stop()
+        await eventually(team.server.is_refusing)
+        team.server.stop()
+        for stream in streams:
+            assert (await stream.rest()).last_words["type"] == "server_draining"
+        assert await team.server.exit_code() == 0
+        rows = team.server.rows()
+        assert {(row["outcome"], row["error_class"]) for row in rows} == {("truncated", "draining")}
+
+
+async def test_a_start_that_cannot_be_says_why_in_one_line(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "router.db").write_text("this is no database, but long enough to look like one")
+    with pytest.raises(AssertionError) as caught:
+        async with crew(upstream, tmp_path):
+            pass
+    assert "is not a SQLite database" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
