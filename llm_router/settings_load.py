@@ -43,19 +43,6 @@ class Loaded:
     seed_file: Path | None = None
 
 
-def load_settings(
-    *,
-    config_file: Path | None = None,
-    env_file: Path | None = None,
-    environ: Mapping[str, str] = os.environ,
-    base_dir: Path = Path(),
-) -> Settings:
-    """Return the settings alone; see `load`."""
-    return load(
-        config_file=config_file, env_file=env_file, environ=environ, base_dir=base_dir
-    ).settings
-
-
 def load(
     *,
     config_file: Path | None = None,

@@ -1,6 +1,7 @@
 """Where settings come from, which of them wins, and what refuses a start."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from llm_router.settings_load import (
     check_bind,
     check_start,
     load,
-    load_settings,
     readable_by_others,
     require_api_key,
 )
@@ -306,22 +306,22 @@ def test_a_mistyped_short_name_is_warned_about_since_it_could_be_somebody_elses(
     )
 
 
-@pytest.mark.parametrize("argument", ["config_file", "env_file"])
-def test_a_named_file_must_be_there(tmp_path: Path, argument: str) -> None:
-    files = {argument: tmp_path / "missing"}
-    with pytest.raises(SettingsError, match="missing cannot be read: No such file"):
-        load_settings(base_dir=tmp_path, environ={}, **files)
+def test_a_named_file_must_be_there(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    for read in (partial(load, config_file=missing), partial(load, env_file=missing)):
+        with pytest.raises(SettingsError, match="missing cannot be read: No such file"):
+            read(base_dir=tmp_path, environ={})
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(b"\xff\xfe[")
     with pytest.raises(SettingsError, match=r"config\.toml is not UTF-8 text"):
-        load_settings(base_dir=tmp_path, environ={})
+        load(base_dir=tmp_path, environ={})
 
 
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(b"\xef\xbb\xbf[server]\nport = 7")
-    assert load_settings(base_dir=tmp_path, environ={}).server.port == 7
+    assert load(base_dir=tmp_path, environ={}).settings.server.port == 7
 
 
 def test_aliases_and_categories_of_the_file_are_laid_over_the_defaults(tmp_path: Path) -> None:

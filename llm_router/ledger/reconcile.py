@@ -9,9 +9,8 @@ stands in the database, so a restart forgets none.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import StorageError, UpstreamError
@@ -74,11 +73,10 @@ class Reconciler:
         self._clock = clock
         self._resting_until = clock.monotonic()
         self._is_failing = False
-        self._stopping = asyncio.Event()
 
-    async def run(self) -> None:
-        """Ask for what is due until `stop`; a task of its own, which may also be cancelled."""
-        while not self._stopping.is_set():
+    async def run(self) -> NoReturn:
+        """Ask for what is due, for as long as the task lives."""
+        while True:
             try:
                 await self.run_due()
             except StorageError as exc:
@@ -87,12 +85,7 @@ class Reconciler:
                 self._is_failing = True
             else:
                 self._is_failing = False
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_POLL_S):
-                    await self._stopping.wait()
-
-    def stop(self) -> None:
-        self._stopping.set()
+            await asyncio.sleep(_POLL_S)
 
     async def run_due(self) -> int:
         """Ask once for each cost that is due now; return how many are known thereafter."""

@@ -8,7 +8,7 @@ import pytest
 from llm_router import keys
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.errors import SettingsError
-from llm_router.settings_load import load_settings
+from llm_router.settings_load import load
 from tests.integration.conftest import Router, Start, eventually
 
 AURORA, GLM, KIMI = "openrouter/aurora-alpha", "z-ai/glm-5", "moonshotai/kimi-k2.5"
@@ -187,4 +187,4 @@ async def test_a_shadow_books_what_another_mode_would_have_decided(
 def test_a_shadow_that_would_cost_money_is_refused(mode: str, tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(f'[classifier]\nshadow = "{mode}"', encoding="utf-8")
     with pytest.raises(SettingsError, match="shadow: must be off, keywords, local or ollama"):
-        load_settings(base_dir=tmp_path, environ={})
+        load(base_dir=tmp_path, environ={})

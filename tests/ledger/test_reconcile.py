@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -244,7 +245,7 @@ async def test_nonsense_beside_the_cost_is_ignored(
     }
 
 
-async def test_the_task_asks_and_stops(
+async def test_the_task_outlives_a_database_that_cannot_answer(
     database: Database,
     provider: Provider,
     clock: MovableClock,
@@ -265,10 +266,12 @@ async def test_the_task_asks_and_stops(
 
         async def settle_cost(self, attempt_id: str, generation: reconcile.Generation) -> None:
             await super().settle_cost(attempt_id, generation)
-            asking.stop()
+            settled.set()
 
     await owe(database, "a")
-    asking = Reconciler(Flaky(database), provider.fetch, clock)
-    await spawn(asking.run(), name="reconcile")
+    settled = asyncio.Event()
+    task = spawn(Reconciler(Flaky(database), provider.fetch, clock).run(), name="reconcile")
+    await settled.wait()
+    task.cancel()
     assert await cost(database) == (123457, "reconciled")
     assert caplog.text.count("locked") == 1

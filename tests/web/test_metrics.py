@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -250,10 +251,16 @@ async def test_only_so_many_answers_are_kept(clock: FakeClock) -> None:
         asked.append(number)
         return number
 
-    for number in (*range(MAX_KEPT + 1), MAX_KEPT, 0):
-        value = await answers.get(number, lambda number=number: ask(number))  # type: ignore[misc]
-        assert value == (number, False)
-    assert asked == [*range(MAX_KEPT + 1), 0]
+    async def get(*numbers: int) -> None:
+        for number in numbers:
+            assert await answers.get(number, partial(ask, number)) == (number, False)
+
+    await get(*range(MAX_KEPT + 1), MAX_KEPT, 0)
+    assert asked == [*range(MAX_KEPT + 1), 0], "the first had to go"
+    asked.clear()
+    clock.now += FRESH_S
+    await get(2, -1, -2, 2)
+    assert asked == [2, -1, -2], "one that was asked for again is not the oldest"
 
 
 async def test_prometheus_text_has_every_family_with_its_values(
