@@ -68,7 +68,7 @@ async def test_a_row_says_which_classifier_could_not_decide(
     async with start(classifier={"mode": "api"}) as router:
         await ask(router)
         [row] = await router.rows()
-    assert (row["classifier"], row["skipped"]) == ("keywords", "api: HTTP 503")
+    assert (row["classifier"], row["skipped"]) == ("local", "api: HTTP 503")
 
 
 # Sessions
