@@ -85,13 +85,15 @@ async def upstream(app: web.Application) -> AsyncIterator[None]:
 
 
 async def catalog(app: web.Application) -> AsyncIterator[None]:
+    settings = app[keys.SETTINGS]
     models = ModelList(
         app[keys.UPSTREAM],
         app[keys.CATALOG],
         ModelStorage(app[keys.WRITER]),
         app[keys.CONFIG],
         app[keys.CLOCK],
-        refresh_s=app[keys.SETTINGS].models.refresh_s,
+        refresh_s=settings.models.refresh_s,
+        classifiers=settings.classifier.models,
     )
     async with models.kept_fresh():
         yield

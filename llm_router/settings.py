@@ -71,6 +71,11 @@ class ClassifierSettings(Section):
     sticky: Literal["off", "session"] = "off"
     shadow: Literal["off", "keywords", "local", "ollama"] = "off"
 
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models at OpenRouter that this mode may ask: ids or aliases."""
+        return (self.api_model,) if self.mode in ("api", "hybrid") else ()
+
 
 class ModelSettings(Section):
     direct: bool = True

@@ -30,6 +30,8 @@ from llm_router.storage.models import load_catalog
 from llm_router.storage.sqlite import open_reader
 from llm_router.web.explain import explanation
 
+_MANY_TOKENS = 1000
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     settings_options(parser)
@@ -58,8 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
     settings = loaded.settings
+    parsed = parse_body(body)
     plan = await make_plan(
-        parse_body(body),
+        parsed,
         None,
         settings=settings,
         config=await asyncio.to_thread(in_force, loaded),
@@ -69,7 +72,7 @@ async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
         ),
         book=NoBook(),
     )
-    return explanation(plan, None)
+    return explanation(plan, parsed.needs, None)
 
 
 async def stored_catalog(settings: Settings) -> Catalog:
@@ -81,6 +84,15 @@ async def stored_catalog(settings: Settings) -> Catalog:
         return await load_catalog(reader)
 
 
+def _needs(needs: dict[str, Any]) -> str:
+    """Return what a model has to be able to do, where that may leave one out."""
+    words = [word for word in ("tools", "images", "structured_output") if needs[word]]
+    tokens = needs["prompt_tokens"] + (needs["max_tokens"] or 0)
+    if tokens >= _MANY_TOKENS:
+        words.insert(0, f"a context of about {tokens:,} tokens")
+    return ", ".join(words).replace("_", " ")
+
+
 def _print(shown: dict[str, Any]) -> None:
     sure = f", confidence {shown['confidence']:.2f}" if shown["confidence"] is not None else ""
     sys.stdout.write(f"category   {shown['category']}  (by {shown['classifier']}{sure})\n")
@@ -88,6 +100,8 @@ def _print(shown: dict[str, Any]) -> None:
     if shown["runners_up"]:
         others = ", ".join(f"{r['category']} {r['confidence']:.2f}" for r in shown["runners_up"])
         sys.stdout.write(f"also       {others}\n")
+    if needs := _needs(shown["needs"]):
+        sys.stdout.write(f"needs      {needs}\n")
     if shown["skipped"]:
         sys.stdout.write(f"skipped    {'; '.join(shown['skipped'])}\n")
     table = Table("model", "id", "fate", box=SIMPLE)

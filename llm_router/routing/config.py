@@ -34,10 +34,10 @@ class RoutingConfig:
         """Return the full OpenRouter id of an alias, or the id itself."""
         return self.aliases.get(model, model)
 
-    def model_ids(self) -> set[str]:
-        """Return every id that some chain or alias names."""
+    def model_ids(self, *others: str) -> set[str]:
+        """Return every id that some chain or alias names, and those of `others`."""
         chains = (self.model_id(m) for c in self.categories.values() for m in c.models)
-        return {*chains, *self.aliases.values()}
+        return {*chains, *self.aliases.values(), *map(self.model_id, others)}
 
 
 class ConfigHolder:

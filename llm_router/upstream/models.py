@@ -6,7 +6,7 @@ every later answer that is no list.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, Protocol
@@ -54,14 +54,19 @@ class ModelList:
         clock: Clock,
         *,
         refresh_s: float,
+        classifiers: Collection[str] = (),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """`classifiers` are ids or aliases that no chain need name, but that are called all the
+        same.
+        """
         self._client = client
         self._holder = holder
         self._store = store
         self._config = config
         self._clock = clock
         self._refresh_s = refresh_s
+        self._classifiers = tuple(classifiers)
         self._sleep = sleep
         self._is_fetched = False  # by this process, so surely from this upstream
         self._doubted: dict[str, Mapping[str, object]] = {}
@@ -157,15 +162,19 @@ class ModelList:
 
     def _say_what_is_gone(self) -> None:
         """Log the configured models that are gone, once for each set of them."""
-        gone = self._holder.current.gone(self._config.current.model_ids())
+        config = self._config.current
+        gone = self._holder.current.gone(config.model_ids(*self._classifiers))
         if gone.keys() == self._said_gone:
             return
         self._said_gone = frozenset(gone)
         if not gone:
             log.info("every configured model is listed again")
             return
-        words = (f"{id_} (near: {', '.join(near) or 'nothing'})" for id_, near in gone.items())
+        words = [f"{id_} (near: {', '.join(near) or 'nothing'})" for id_, near in gone.items()]
         log.warning("no longer listed upstream and left out of chains: %s", "; ".join(words))
+        for id_ in map(config.model_id, self._classifiers):
+            if id_ in gone:
+                log.warning("%s was to classify, so prompts are decided without it", id_)
 
 
 def _with_price(model: ModelInfo, pricing: Mapping[str, object]) -> ModelInfo:

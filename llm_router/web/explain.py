@@ -20,6 +20,7 @@ from llm_router.proxy.exchange import ClassifierBook, Exchange
 from llm_router.proxy.plan import Plan, make_plan
 from llm_router.proxy.sessions import session_of
 from llm_router.routing.breaker import Breakers
+from llm_router.routing.chain import Needs
 from llm_router.web.body import read_body
 from llm_router.web.chat import CATEGORY_HEADER, SESSION_HEADER
 from llm_router.web.responses import json_answer
@@ -44,10 +45,10 @@ async def explain(request: web.Request) -> web.StreamResponse:
         )
     finally:
         exchange.finish("completed", 200, None)
-    return json_answer(explanation(plan, app[BREAKERS]))
+    return json_answer(explanation(plan, body.needs, app[BREAKERS]))
 
 
-def explanation(plan: Plan, breakers: Breakers | None) -> dict[str, Any]:
+def explanation(plan: Plan, needs: Needs, breakers: Breakers | None) -> dict[str, Any]:
     """Return the decision as it is shown; without breakers every candidate counts as healthy."""
     decision = plan.decision
     chain = []
@@ -70,6 +71,14 @@ def explanation(plan: Plan, breakers: Breakers | None) -> dict[str, Any]:
         "rule": decision.rule,
         "runners_up": [{"category": c, "confidence": p} for c, p in decision.runners_up],
         "skipped": list(decision.skipped),
+        "session": None if plan.sticks_to is None else plan.sticks_to.name,
+        "needs": {
+            "prompt_tokens": needs.prompt_tokens,
+            "max_tokens": needs.max_tokens,
+            "tools": needs.tools,
+            "images": needs.images(),
+            "structured_output": needs.structured_output,
+        },
         "model": taken,
         "chain": chain,
     }

@@ -24,6 +24,7 @@ from llm_router.keys import (
     INGESTOR,
     JOURNAL,
     LIFECYCLE,
+    SETTINGS,
     SHADOW,
 )
 from llm_router.routing.breaker import BreakerView
@@ -101,7 +102,7 @@ async def _details(app: web.Application) -> dict[str, Any]:
         "models": {
             "listed": len(catalog.models),
             "fetched_at": None if fetched_at is None else utc_text(fetched_at),
-            "gone": catalog.gone(config.model_ids()),
+            "gone": catalog.gone(config.model_ids(*app[SETTINGS].classifier.models)),
         },
     }
 

@@ -46,6 +46,13 @@ def test_a_request_may_carry_tools_or_name_a_model(run: Run) -> None:
     assert (named["category"], named["model"]) == ("direct", "openai/gpt-4o-mini")
 
 
+def test_what_a_model_has_to_be_able_to_do_is_said(run: Run) -> None:
+    _, out, _ = run("explain", "hi " * 4000, "--tools")
+    assert "\nneeds      a context of about 2,0" in out
+    assert " tokens, tools\n" in out
+    assert "needs" not in run("explain", "hi")[1]
+
+
 def test_a_prompt_may_come_from_stdin(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("Write a python function"))
     assert explained(run, "-")["category"] == "code"
@@ -79,6 +86,13 @@ def test_a_running_server_is_asked(
         "rule": "",
         "runners_up": [{"category": "reasoning", "confidence": 0.25}],
         "skipped": ["local: unsure", "api: timeout"],
+        "needs": {
+            "prompt_tokens": 1,
+            "max_tokens": 4000,
+            "tools": True,
+            "images": False,
+            "structured_output": True,
+        },
         "model": "a/one",
         "chain": [{"name": "[one]", "model": "a/one", "fate": "skipped: upstream_5xx"}],
     }
@@ -98,4 +112,5 @@ def test_a_running_server_is_asked(
     assert out.startswith("category   code  (by ollama)\nbecause    -\n")
     assert "also       reasoning 0.25\n" in out
     assert "skipped    local: unsure; api: timeout\n" in out
+    assert "needs      a context of about 4,001 tokens, tools, structured output\n" in out
     assert "[one]" in out

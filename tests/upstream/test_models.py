@@ -95,6 +95,7 @@ class Bench:
         *answers: tuple[int, object] | Exception,
         store: Store | None = None,
         models: tuple[str, ...] = ("v/a",),
+        classifiers: tuple[str, ...] = (),
     ) -> None:
         self.upstream = Upstream(*answers)
         self.holder = CatalogHolder()
@@ -110,6 +111,7 @@ class Bench:
             self.config,
             self.clock,
             refresh_s=HOUR,
+            classifiers=classifiers,
             sleep=self._sleep,
         )
 
@@ -296,6 +298,18 @@ async def test_gone_models_are_said_once_and_again_when_they_change(
     assert gone_lines(caplog)[0].endswith("left out of chains: v/glm (near: v/glm1)")
     assert "v/glm (near: v/glm2); v/glm1 (near: v/glm2)" in gone_lines(caplog)[1]
     assert "v/glm1 (near: v/glm" in gone_lines(caplog)[2]
+
+
+async def test_a_classifier_that_is_gone_is_said_as_well(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bench = Bench(listing(a="1"), listing(a="1"), classifiers=("v/small",))
+    await bench.list.refresh()
+    await bench.list.refresh()
+    assert [record.getMessage() for record in caplog.records] == [
+        "no longer listed upstream and left out of chains: v/small (near: nothing)",
+        "v/small was to classify, so prompts are decided without it",
+    ]
 
 
 async def test_it_is_said_when_nothing_is_gone_any_more(caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ from llm_router.classify.base import Decision
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.proxy.plan import Plan
 from llm_router.routing.breaker import Breakers, Permit
-from llm_router.routing.chain import Candidate
+from llm_router.routing.chain import Candidate, Needs
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import BreakerSettings
 from llm_router.web.explain import ROUTES, explanation
@@ -17,6 +17,8 @@ from tests.integration.conftest import Router, Start
 DECISION = Decision(
     "code", "local", 0.75, "a rule", runners_up=(("reasoning", 0.2),), skipped=("ollama: timeout",)
 )
+
+NEEDS = Needs(12, 100, tools=True, messages=b'[{"image_url":{}}]')
 
 
 def fates(shown: dict[str, Any]) -> list[str]:
@@ -42,7 +44,7 @@ def test_it_says_what_was_decided_and_what_becomes_of_each_candidate() -> None:
         Candidate("three", "c/three"),
         Candidate("d/four", "d/four"),
     )
-    shown = explanation(Plan(DECISION, chain), breakers)
+    shown = explanation(Plan(DECISION, chain), NEEDS, breakers)
     assert shown == {
         "category": "code",
         "classifier": "local",
@@ -50,6 +52,14 @@ def test_it_says_what_was_decided_and_what_becomes_of_each_candidate() -> None:
         "rule": "a rule",
         "runners_up": [{"category": "reasoning", "confidence": 0.2}],
         "skipped": ["ollama: timeout"],
+        "session": None,
+        "needs": {
+            "prompt_tokens": 12,
+            "max_tokens": 100,
+            "tools": True,
+            "images": True,
+            "structured_output": False,
+        },
         "model": "c/three",
         "chain": [
             {"name": "one", "model": "a/one", "fate": "left out: tools"},
@@ -61,12 +71,12 @@ def test_it_says_what_was_decided_and_what_becomes_of_each_candidate() -> None:
 
 
 def test_without_breakers_every_candidate_counts_as_healthy() -> None:
-    shown = explanation(Plan(DECISION, (Candidate("a", "a/a"), Candidate("b", "b/b"))), None)
+    shown = explanation(Plan(DECISION, (Candidate("a", "a/a"), Candidate("b", "b/b"))), NEEDS, None)
     assert fates(shown) == ["first", "fallback"]
 
 
 def test_if_nobody_can_serve_no_model_is_named() -> None:
-    shown = explanation(Plan(DECISION, (Candidate("a", "a/a", "images"),)), None)
+    shown = explanation(Plan(DECISION, (Candidate("a", "a/a", "images"),)), NEEDS, None)
     assert (shown["model"], fates(shown)) == (None, ["left out: images"])
 
 

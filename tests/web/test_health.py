@@ -20,6 +20,7 @@ from llm_router.keys import (
     INGESTOR,
     JOURNAL,
     LIFECYCLE,
+    SETTINGS,
 )
 from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import Journal
@@ -27,7 +28,7 @@ from llm_router.routing.breaker import Breakers, Permit
 from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.routing.failures import Failure, FailureClass
-from llm_router.settings import BreakerSettings, ServerSettings
+from llm_router.settings import BreakerSettings, ClassifierSettings, ServerSettings, Settings
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web.access import Access
 from llm_router.web.health import ROUTES
@@ -35,6 +36,7 @@ from llm_router.web.lifecycle import Lifecycle
 from llm_router.web.routes import Scope
 
 ADMIN = {"Authorization": "Bearer the-admin-key"}
+CLASSIFYING = "w/tiny"
 CONFIG_7 = RoutingConfig(7, {"code": Category("code", ("v/model-1", "v/model-3"))})
 
 
@@ -87,6 +89,7 @@ class Bench:
         self.app[INGESTOR] = cast(Ingestor, self.ingestor)
         self.app[JOURNAL] = cast(Journal, self.journal)
         self.app[LIFECYCLE] = self.lifecycle
+        self.app[SETTINGS] = Settings(classifier=ClassifierSettings(api_model=CLASSIFYING))
         self.app.add_routes([web.route(r.method, r.path, r.handler) for r in ROUTES])
         self.client: Any = None
 
@@ -204,7 +207,7 @@ async def test_the_admin_sees_everything_behind_the_status(bench: Bench) -> None
             "models": {
                 "listed": 2,
                 "fetched_at": "2026-01-31T12:01:30.000Z",
-                "gone": {"v/model-3": ["v/model-2", "v/model-1"]},
+                "gone": {"v/model-3": ["v/model-2", "v/model-1"], CLASSIFYING: []},
             },
         },
     )  # fmt: skip
