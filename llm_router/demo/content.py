@@ -75,6 +75,11 @@ def categorise(labels: Sequence[str], text: str) -> str:
     return "conversation" if "conversation" in labels else labels[-1]
 
 
+def is_clear(labels: Sequence[str], text: str) -> bool:
+    """Say whether a keyword speaks for one of the labels."""
+    return any(label in labels and pattern.search(text) for label, pattern in _RULES)
+
+
 def fill(schema: Any, text: str) -> Any:
     """Return the plainest value that a JSON Schema accepts; enums are chosen by `categorise`."""
     if not isinstance(schema, Mapping):

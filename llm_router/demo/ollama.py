@@ -14,6 +14,7 @@ from llm_router.demo import content
 from llm_router.demo.ask import last_user_text
 from llm_router.demo.behaviour import HEALTHY, Behaviour
 from llm_router.demo.directives import DirectiveError
+from llm_router.demo.logprobs import logprobs
 from llm_router.demo.script import Call, Script
 from llm_router.demo.wire import Stream, Wire
 
@@ -130,7 +131,7 @@ class Ollama:
             return await wire.plain(_encode(_line(model, "", done_reason=reason)))
         self._loaded.add(model)
         said = _say(model, raw, how)
-        metrics = {
+        metrics: dict[str, Any] = {
             "total_duration": 12 * _MS,
             "load_duration": 1 * _MS,
             "prompt_eval_count": len(str(raw["messages"])) // 4,
@@ -140,6 +141,8 @@ class Ollama:
         }
         reason = how.finish or "stop"
         if not is_streaming:
+            if raw.get("logprobs"):
+                metrics["logprobs"] = _logprobs(said, raw)
             whole = _line(model, "".join(said), done_reason=reason, **metrics)
             return await wire.plain(_encode(whole), content_type="application/json; charset=utf-8")
         stream = Stream(
@@ -163,6 +166,13 @@ def _say(model: str, raw: dict[str, Any], how: Behaviour) -> tuple[str, ...]:
     if wanted == "json":
         return content.pieces(json.dumps({"demo": True}))
     return content.pieces(content.reply(model, text))
+
+
+def _logprobs(said: Sequence[str], raw: dict[str, Any]) -> list[dict[str, Any]]:
+    labels = content.enum_of(raw.get("format")) or ()
+    top = raw.get("top_logprobs")
+    text = last_user_text(raw["messages"])
+    return logprobs(said, labels, text, top if isinstance(top, int) else 0)
 
 
 def _line(model: str, text: str, *, done_reason: str | None = None, **facts: Any) -> dict[str, Any]:

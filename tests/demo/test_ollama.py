@@ -1,4 +1,5 @@
 import json
+import math
 from typing import Any
 
 import pytest
@@ -57,6 +58,21 @@ async def test_a_format_is_answered_with_a_category(client: Client, text: str, l
     assert (answer["done"], answer["done_reason"]) == (True, "stop")
     assert answer["total_duration"] > 0
     assert reply.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+async def test_log_probabilities_are_listed_on_demand(client: Client) -> None:
+    more = {"stream": False, "format": FORMAT}
+    assert "logprobs" not in (await client.ollama(**asking("Why?", **more))).json()
+    asked = asking("Why?", **more, logprobs=True, top_logprobs=2)
+    answer = (await client.ollama(**asked)).json()
+    listed = answer["logprobs"]
+    assert "".join(entry["token"] for entry in listed) == answer["message"]["content"]
+    label = listed[-1]
+    assert [other["token"] for other in label["top_logprobs"]] == ['"reasoning"}', '"tools"}']
+    assert math.exp(label["logprob"]) == pytest.approx(0.9)
+    plain = (await client.ollama(**asking("Oh.", **more, logprobs=True))).json()
+    assert math.exp(plain["logprobs"][-1]["logprob"]) == pytest.approx(0.4)
+    assert plain["logprobs"][-1]["top_logprobs"] == []
 
 
 async def test_streaming_is_the_default(client: Client) -> None:
