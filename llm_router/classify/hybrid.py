@@ -79,7 +79,8 @@ class HybridClassifier:
         skipped: list[str] = []
         decision = await self._ask(prompt, config, book, skipped)
         if decision is not None:
-            return self._cache.keep(key, replace(decision, skipped=tuple(skipped)))
+            rule = f"{decision.rule}; {guess.by} alone: {guess.category}"
+            return self._cache.keep(key, replace(decision, rule=rule, skipped=tuple(skipped)))
         return self._cache.keep(key, replace(guess, skipped=tuple(skipped)), is_guess=True)
 
     def _is_enough(self, guess: Decision, prompt: Prompt, config: RoutingConfig) -> bool:

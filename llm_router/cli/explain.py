@@ -21,6 +21,7 @@ from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import SystemClock
+from llm_router.ledger.report import printable
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.plan import make_plan
 from llm_router.routing.catalog import Catalog
@@ -38,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("prompt", help="what a user would write; - reads it from stdin")
     parser.add_argument("--model", default="router", help='as in a request (default: "router")')
     parser.add_argument("--tools", action="store_true", help="as if the request carried tools")
+    parser.add_argument("--session", metavar="NAME", help="as if the request had this session_id")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -47,6 +49,8 @@ def run(args: argparse.Namespace) -> int:
     body: dict[str, Any] = {"model": args.model, "messages": [{"role": "user", "content": prompt}]}
     if args.tools:
         body["tools"] = [{"type": "function", "function": {"name": "any"}}]
+    if args.session:
+        body["session_id"] = args.session
     if url := server_url(loaded.settings.ledger.path):
         shown = ask(loaded.settings, url, "POST", "/route/explain", body)
     else:
@@ -102,6 +106,8 @@ def _print(shown: dict[str, Any]) -> None:
         sys.stdout.write(f"also       {others}\n")
     if needs := _needs(shown["needs"]):
         sys.stdout.write(f"needs      {needs}\n")
+    if shown["session"]:
+        sys.stdout.write(f"session    {printable(shown['session'])}\n")
     if shown["skipped"]:
         sys.stdout.write(f"skipped    {'; '.join(shown['skipped'])}\n")
     table = Table("model", "id", "fate", box=SIMPLE)

@@ -94,6 +94,11 @@ async def test_in_doubt_the_first_step_decides() -> None:
     assert second.limits == []
 
 
+async def test_a_language_models_decision_says_what_was_thought_without_it() -> None:
+    decision = await hybrid(Scripted()).decide(doubt(), config(), Book())
+    assert decision.rule.endswith("; default alone: conversation")
+
+
 async def test_the_next_step_decides_when_one_cannot() -> None:
     first, second = Scripted(answer=StepFault("HTTP 503")), Scripted("api", "code")
     classifier = hybrid(first, second)

@@ -86,6 +86,7 @@ def test_a_running_server_is_asked(
         "rule": "",
         "runners_up": [{"category": "reasoning", "confidence": 0.25}],
         "skipped": ["local: unsure", "api: timeout"],
+        "session": "s-1",
         "needs": {
             "prompt_tokens": 1,
             "max_tokens": 4000,
@@ -103,14 +104,14 @@ def test_a_running_server_is_asked(
 
     monkeypatch.setattr(explain, "server_url", lambda path: "http://127.0.0.1:3456")
     monkeypatch.setattr(explain, "ask", ask)
-    status, out, _ = run("explain", "Hello", "--tools")
+    status, out, _ = run("explain", "Hello", "--tools", "--session", "s-1")
     assert status == 0
     [(url, method, path, body)] = asked
     assert (url, method, path) == ("http://127.0.0.1:3456", "POST", "/route/explain")
     assert body["messages"] == [{"role": "user", "content": "Hello"}]
-    assert body["tools"]
+    assert (bool(body["tools"]), body["session_id"]) == (True, "s-1")
     assert out.startswith("category   code  (by ollama)\nbecause    -\n")
     assert "also       reasoning 0.25\n" in out
-    assert "skipped    local: unsure; api: timeout\n" in out
+    assert "session    s-1\nskipped    local: unsure; api: timeout\n" in out
     assert "needs      a context of about 4,001 tokens, tools, structured output\n" in out
     assert "[one]" in out
