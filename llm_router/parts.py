@@ -26,6 +26,7 @@ from llm_router.storage.models import ModelStorage
 from llm_router.storage.retention import run_retention
 from llm_router.storage.rollup import run_rollup
 from llm_router.storage.sqlite import open_database
+from llm_router.storage.texts import run_forgetting
 from llm_router.tasks import spawn
 from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.models import ModelList
@@ -146,6 +147,7 @@ async def shadow(app: web.Application) -> AsyncIterator[None]:
 async def costs(app: web.Application) -> AsyncIterator[None]:
     """Ask for costs that are missing, sum up past hours, prune what is too old to be kept raw."""
     database, clock, upstream = app[keys.WRITER], app[keys.CLOCK], app[keys.UPSTREAM]
+    ledger_settings = app[keys.SETTINGS].ledger
 
     async def fetch(generation_id: str) -> tuple[int, Any]:
         return await upstream.get_json(
@@ -155,8 +157,9 @@ async def costs(app: web.Application) -> AsyncIterator[None]:
     tasks: list[asyncio.Task[Any]] = [
         spawn(Reconciler(SqliteLedger(database), fetch, clock).run(), name="reconcile"),
         spawn(run_rollup(database, clock), name="rollup"),
+        spawn(run_forgetting(database, ledger_settings.text_days, clock), name="forget-texts"),
     ]
-    if days := app[keys.SETTINGS].ledger.retention_days:
+    if days := ledger_settings.retention_days:
         tasks.append(spawn(run_retention(database, days, clock), name="retention"))
     yield
     for task in tasks:

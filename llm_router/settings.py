@@ -99,6 +99,7 @@ class LedgerSettings(Section):
     retention_days: Annotated[int, Field(ge=0, le=36_500)] = 0
     sync_s: Annotated[float, Field(ge=0, le=60)] = 1
     store_text: bool = False
+    text_days: Annotated[int, Field(ge=1, le=36_500)] = 30
 
     @property
     def journals(self) -> Path:

@@ -85,17 +85,8 @@ def check_start(settings: Settings, sources: Mapping[str, str]) -> None:
 
     `sources` is that of `Loaded`: a refusal begins with the place of what it refuses.
     """
-    check_supported(settings, sources)
     check_workers(settings, sources)
     check_bind(settings, sources)
-
-
-def check_supported(settings: Settings, sources: Mapping[str, str]) -> None:
-    """Refuse values whose names are settled but whose feature this version does not have."""
-    for key, is_refused, allowed in (("ledger.store_text", settings.ledger.store_text, "false"),):
-        if is_refused:
-            where = sources.get(key, key)
-            raise SettingsError(f"{where}: this value is not in this version; use {allowed}.")
 
 
 def check_workers(settings: Settings, sources: Mapping[str, str]) -> None:

@@ -396,25 +396,6 @@ def test_with_both_kinds_of_keys_any_address_will_do() -> None:
     check_bind(server(host="0.0.0.0", admin_key=SecretStr("a"), client_keys=("b",)), {})
 
 
-@pytest.mark.parametrize(
-    ("section", "entry"),
-    [
-        ("ledger", "store_text = true"),
-    ],
-    ids=["store_text"],
-)
-def test_what_this_version_does_not_do_is_refused_rather_than_ignored(
-    tmp_path: Path, section: str, entry: str
-) -> None:
-    loaded = load_from(tmp_path, f"[{section}]\n{entry}")
-    with pytest.raises(SettingsError) as caught:
-        check_start(loaded.settings, loaded.sources)
-    name = entry.partition(" ")[0]
-    assert f"config.toml, [{section}] {name}: this value is not in this version" in str(
-        caught.value
-    )
-
-
 def test_the_defaults_can_be_served() -> None:
     check_start(Settings(), {})
 

@@ -126,6 +126,15 @@ class ShadowDecided(Struct, frozen=True, array_like=True, gc=False, tag="sd"):
     shadow_ms: int
 
 
+class TextKept(Struct, frozen=True, array_like=True, gc=False, tag="tk"):
+    """What was asked and answered, only where the operator wants it kept."""
+
+    request_id: str
+    at: float
+    prompt: str
+    answer: str
+
+
 class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     """The whole state of one breaker or gate after a change; a transition when the state moved.
 
@@ -158,4 +167,5 @@ Entry = (
     | AttemptFinished
     | BreakerChanged
     | ShadowDecided
+    | TextKept
 )

@@ -27,6 +27,7 @@ from llm_router.ledger.entry import (
     RequestFinished,
     RequestStarted,
     ShadowDecided,
+    TextKept,
     Usage,
 )
 
@@ -121,6 +122,7 @@ class Batch:
     begun: set[str] = field(default_factory=set)
     breakers: list[BreakerChanged] = field(default_factory=list)
     shadows: list[ShadowDecided] = field(default_factory=list)
+    texts: list[TextKept] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)
 
 
@@ -140,6 +142,7 @@ class Fold:
             AttemptFinished: self._attempt_finished,
             BreakerChanged: self._breaker_changed,
             ShadowDecided: self._shadow_decided,
+            TextKept: self._text_kept,
         }
 
     def add(self, entries: Iterable[Entry], process: str) -> None:
@@ -213,6 +216,9 @@ class Fold:
 
     def _shadow_decided(self, entry: ShadowDecided, process: str) -> None:
         self.batch.shadows.append(entry)
+
+    def _text_kept(self, entry: TextKept, process: str) -> None:
+        self.batch.texts.append(entry)
 
     def _request(self, id: str, process: str, at: float) -> RequestRow:
         row = self._requests[id] = RequestRow(id, process, _text(at))

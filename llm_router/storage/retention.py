@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import StorageError
-from llm_router.storage import hours
+from llm_router.storage import hours, texts
 from llm_router.storage.readable import Readable
 from llm_router.storage.sqlite import Database
 
@@ -124,6 +124,7 @@ def _prune_some(db: sqlite3.Connection, before: str) -> Pruned:
     # Sums first: they look at requests and calls together.
     hours.add(db, requests, attempts, is_pruned=True)
     db.execute(_DROP_SHADOWS, {"ids": requests})
+    texts.drop(db, requests)
     return Pruned(
         db.execute(_DROP_REQUESTS, {"ids": requests}).rowcount,
         db.execute(_DROP_ATTEMPTS, {"ids": attempts}).rowcount,

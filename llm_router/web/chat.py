@@ -36,6 +36,7 @@ from llm_router.proxy.outlet import Outlet
 from llm_router.proxy.plan import make_plan
 from llm_router.proxy.relay import ClientStream, ResponseCut
 from llm_router.proxy.sessions import session_of
+from llm_router.proxy.texts import KeptStream
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.headers import for_upstream
 from llm_router.web.body import read_body
@@ -142,6 +143,7 @@ async def _answer(
         session=session,
     )
     exchange.decided(plan.decision)
+    client = (KeptStream if settings.ledger.store_text else ClientStream)(outlet, settings)
     context = Context(
         settings=settings,
         upstream=app[UPSTREAM],
@@ -150,12 +152,14 @@ async def _answer(
         clock=app[CLOCK],
         exchange=exchange,
         body=body,
-        client=ClientStream(outlet, settings),
+        client=client,
         headers=headers,
     )
     try:
         await dispatch(context, plan.chain)
     finally:
+        if isinstance(client, KeptStream):
+            app[JOURNAL].append(client.kept(exchange.id, app[CLOCK].wall(), body))
         if plan.sticks_to is not None and exchange.answered_by is not None:
             plan.sticks_to.keep(plan.decision, exchange.answered_by)
         shadow = app[SHADOW]

@@ -11,6 +11,7 @@ from llm_router.keys import CLOCK, CONFIG, DATABASE
 from llm_router.ledger.entry import Outcome
 from llm_router.ledger.report import ledger_row
 from llm_router.storage.requests import MAX_LIMIT, Cursor, Filter, one, page
+from llm_router.storage.texts import text_of
 from llm_router.web.params import choice, period, read_query, whole_number
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
@@ -69,6 +70,8 @@ async def show_request(request: web.Request) -> web.Response:
     row, attempts = found
     shown = ledger_row(dict(row))
     shown["left_out"] = msgspec.json.decode(row["left_out"] or "{}")
+    if (text := await text_of(request.app[DATABASE], request_id)) is not None:
+        shown["text"] = dict(text)
     shown["attempt_count"] = shown["attempts"]
     shown["attempts"] = [ledger_row(dict(attempt)) for attempt in attempts]
     return json_answer(shown)

@@ -11,7 +11,7 @@ from llm_router.keys import DATABASE
 from llm_router.web.access import Access
 from llm_router.web.routes import Scope
 from tests.integration.client import calling
-from tests.integration.conftest import Router, Start
+from tests.integration.conftest import Router, Start, in_shared
 from tests.integration.test_security import ADMIN_KEY, KEYS, LAPTOP_KEY, every_route
 
 ALL = frozenset(Scope)
@@ -214,3 +214,62 @@ async def test_what_clients_write_is_never_taken_for_sql(
 async def schema(router: Router) -> list[tuple[Any, ...]]:
     rows = await router.app[DATABASE].read("SELECT type, name, sql FROM sqlite_schema")
     return [tuple(row) for row in rows]
+
+
+# What two readers could take for different requests
+
+CHAT_LINE = b"POST /v1/chat/completions HTTP/1.1\r\n"
+LENGTH = b"Content-Length: 2\r\n"
+CONFUSING = {
+    "a folded header": b"X: b\r\n c\r\n" + LENGTH,
+    "a folded header with a tab": b"X: b\r\n\tc\r\n" + LENGTH,
+    "a folded host": b" evil.example\r\n" + LENGTH,
+    "a line feed in a value": b"X: b\nTransfer-Encoding: chunked\r\n" + LENGTH,
+    "a carriage return in a value": b"X: b\rTransfer-Encoding: chunked\r\n" + LENGTH,
+    "NUL": b"X: \x00\r\n" + LENGTH,
+    "a control character": b"X: \x1b[31m\r\n" + LENGTH,
+    "a space before the colon": b"Transfer-Encoding : chunked\r\n" + LENGTH,
+    "a vertical tab": b"Transfer-Encoding:\x0bchunked\r\n" + LENGTH,
+    "chunks and a length": b"Transfer-Encoding: chunked\r\n" + LENGTH,
+    "chunks, differently": b"Transfer-Encoding: xchunked\r\n" + LENGTH,
+    "chunks twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n" + LENGTH,
+    "a length with a sign": b"Content-Length: +2\r\n",
+    "a negative length": b"Content-Length: -2\r\n",
+    "a length in hex": b"Content-Length: 0x2\r\n",
+    "two lengths in one": b"Content-Length: 2, 2\r\n",
+    "a length with a space": b"Content-Length: 2 2\r\n",
+    "a length in Arabic": "Content-Length: ٢\r\n".encode(),
+    "a length with an underscore": b"Content-Length: 1_0\r\n",
+    "a length without end": b"Content-Length: 99999999999999999999999\r\n",
+    "two lengths": LENGTH + LENGTH,
+    "two lengths that differ": LENGTH + b"Content-Length: 40\r\n",
+    "a second host": b"Host: evil.example\r\n" + LENGTH,
+    "no colon": b"garbage\r\n" + LENGTH,
+    "no name": b": x\r\n" + LENGTH,
+    "a name of letters that are none": "Ünï: x\r\n".encode() + LENGTH,
+}
+
+
+@in_shared
+@pytest.mark.parametrize("lines", CONFUSING.values(), ids=CONFUSING)
+async def test_a_chat_request_is_framed_in_one_way_or_refused(shared: Router, lines: bytes) -> None:
+    """T15 F62: and what follows it is nobody's request."""
+    smuggled = b"POST /circuit-breaker/reset/all HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    async with calling(shared.url) as caller:
+        caller.writer.write(CHAT_LINE + b"Host: localhost\r\n" + lines + b"\r\n{}" + smuggled)
+        reply = await caller.reply()
+        assert (reply.status, reply.error["type"]) == (400, "invalid_request")
+        assert await caller.reader.read() == b""
+
+
+@in_shared
+@pytest.mark.parametrize(
+    "line", [CHAT_LINE.replace(b"\r\n", b"\n"), b"\r\n" * 9000], ids=["LF", "blank"]
+)
+async def test_no_line_is_ended_in_another_way(shared: Router, line: bytes) -> None:
+    """F62"""
+    async with calling(shared.url) as caller:
+        caller.writer.write(line + b"Host: localhost\r\n" + LENGTH + b"\r\n{}")
+        caller.writer.write_eof()
+        answer = await caller.reader.read()
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 400 ")
