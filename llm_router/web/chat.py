@@ -86,15 +86,17 @@ async def _chat_on_lane(app: web.Application, lane: Lane) -> None:
     """Serve what came on a lane."""
     request_id = new_request_id()
     logged_request_id.set(request_id)
-    exchange = Exchange(request_id, app[JOURNAL], app[CLOCK])
+    exchange = None
     try:
         client_key = app[ACCESS].check(lane, Scope.CLIENT)
+        exchange = Exchange(request_id, app[JOURNAL], app[CLOCK])
         await answer(app, lane, lane, client_key, exchange)
     except (ClientGone, ResponseCut):
         raise
     except Exception as exc:
         error = as_http_error(exc, "POST /v1/chat/completions", request_id)
-        await lane.whole(error.status, *error_parts(error, exchange.headers()))
+        headers = {"x-router-request-id": request_id} if exchange is None else exchange.headers()
+        await lane.whole(error.status, *error_parts(error, headers))
 
 
 async def answer(

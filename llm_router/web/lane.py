@@ -6,9 +6,11 @@ bytes to aiohttp's server (`hand_over`), and the connection stays there.
 """
 
 import asyncio
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -18,6 +20,8 @@ from llm_router.errors import ClientGone, RequestTimeout
 from llm_router.web.head import LIMIT_BYTES, Head, may_be_chat, parse_head
 from llm_router.web.pace import Pace
 from llm_router.web.responses import CLOSING, JSON, PLAIN_HEADERS
+
+log = logging.getLogger(__name__)
 
 _AHEAD_BYTES = 64 * 1024  # what a client may send before its former answer is complete
 _END_OF_HEAD = b"\r\n\r\n"
@@ -62,6 +66,8 @@ class Lane(asyncio.Protocol):
         self._missing = 0  # of the request's body
         self._arrived: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._has_begun = False  # the answer, with its head
+        self._is_whole = False  # the answer, to its last byte
         self._closes = False
         self._writable: asyncio.Future[None] | None = None
 
@@ -88,18 +94,16 @@ class Lane(asyncio.Protocol):
     # The answer
 
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        transport = self._open_transport()
-        # What is left of a body is not worth reading.
+        # What is left of a body is not worth waiting for.
         self._closes = self._closes or bool(self._missing) or status in CLOSING
         length = f"Content-Length: {len(body)}\r\n"
-        head = self._head(status, {**JSON, **headers}, length)
-        transport.write(head + body)
+        self._write(self._head(status, {**JSON, **headers}, length) + body)
+        self._is_whole = True
         if self._writable is not None:
             await self.drain()
 
     async def open(self, headers: Mapping[str, str]) -> None:
-        head = self._head(200, headers, "Transfer-Encoding: chunked\r\n")
-        self._open_transport().write(head)
+        self._write(self._head(200, headers, "Transfer-Encoding: chunked\r\n"))
 
     async def drain(self) -> None:
         if self._writable is not None:
@@ -108,7 +112,15 @@ class Lane(asyncio.Protocol):
 
     async def end(self) -> None:
         self._open_transport().write(b"0\r\n\r\n")
+        self._is_whole = True
         await self.drain()
+
+    def _write(self, answer: bytes) -> None:
+        """Begin the answer. One that broke must not be followed by another in its midst."""
+        if self._has_begun:
+            raise ConnectionError("The answer has begun; it can only be cut.")
+        self._open_transport().write(answer)
+        self._has_begun = True
 
     def _head(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
         """Render status line and headers. ValueError if one of them could be taken for two."""
@@ -133,13 +145,16 @@ class Lane(asyncio.Protocol):
         self._lanes.add(self)
         self.pace.rests(self._loop.time())
         # A client that vanished without a word must not hold a connection for ever.
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            with suppress(OSError):  # where the client has left already, some systems say so here
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
+        if self._closes and self._task is None:
+            return
         if self._missing:
             self._take(data)
-            return
-        if self._closes and self._task is None:
             return
         self._ahead += data
         if self._task is None:
@@ -167,26 +182,26 @@ class Lane(asyncio.Protocol):
     def _next(self) -> None:
         """Begin with the request in `_ahead`, if its head is whole, or leave it to others."""
         ahead = self._ahead
-        end = ahead.find(_END_OF_HEAD)
-        if end < 0:
-            if len(ahead) > LIMIT_BYTES or not may_be_chat(ahead):
+        end = ahead.find(_END_OF_HEAD, 0, LIMIT_BYTES)
+        if not may_be_chat(ahead) or (end < 0 and len(ahead) >= LIMIT_BYTES):
+            self._leave()
+        elif end < 0:
+            self.pace.received(self._loop.time())
+        else:
+            end += len(_END_OF_HEAD)
+            head = parse_head(ahead[:end])
+            if head is None or head.body_bytes > self._service.body_bytes:
                 self._leave()
             else:
-                self.pace.received(self._loop.time())
-            return
-        end += len(_END_OF_HEAD)
-        head = parse_head(ahead[:end]) if may_be_chat(ahead) else None
-        if head is None or head.body_bytes > self._service.body_bytes:
-            self._leave()
-        else:
-            self._begin(head, ahead[end:])
+                self._begin(head, ahead[end:])
 
     def _begin(self, head: Head, rest: bytes) -> None:
         self.headers = head.headers
         self._ahead, self._missing = b"", head.body_bytes
         self._take(rest)
         self.pace.begins()
-        self._closes = self._closes or not head.keeps_alive
+        self._has_begun = self._is_whole = False
+        self._closes = not head.keeps_alive
         self._task = self._loop.create_task(self._run())
 
     def _take(self, data: bytes) -> None:
@@ -205,9 +220,10 @@ class Lane(asyncio.Protocol):
         except (ClientGone, ConnectionError):
             self._closes = True
         except asyncio.CancelledError:
+            self.drop()
+        except Exception:
             self._closes = True
-            if self.transport is not None:
-                self.transport.abort()
+            log.exception("a chat request failed outside its handler")
         finally:
             self._task = None
             self._body.clear()
@@ -217,13 +233,19 @@ class Lane(asyncio.Protocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
-        if self._closes or self._missing:
+        now = self._loop.time()
+        if self._is_whole and self._missing:
+            # A connection that is closed with something unread is reset, and that may overtake
+            # the answer (RFC 9112, 9.6); so the client closes first.
+            transport.write_eof()
+            self.pace.lingers(now)
+        elif self._closes or not self._is_whole:
             transport.close()
-            return
-        self.pace.rests(self._loop.time())
-        transport.resume_reading()
-        if self._ahead:
-            self._next()
+        else:
+            self.pace.rests(now)
+            transport.resume_reading()
+            if self._ahead:
+                self._next()
 
     def _leave(self) -> None:
         """Let aiohttp's server have the connection."""
@@ -239,12 +261,16 @@ class Lane(asyncio.Protocol):
         if self._task is None and self.transport is not None:
             self.transport.close()
 
-    def cancel(self) -> asyncio.Task[None] | None:
-        """End the request being answered; returns its task."""
+    async def shutdown(self, timeout: float | None) -> None:  # noqa: ASYNC109 -- aiohttp's name
+        """Close; a request that is not answered in `timeout` seconds is cancelled."""
         self.close()
-        if self._task is not None:
-            self._task.cancel()
-        return self._task
+        if (task := self._task) is None:
+            return
+        _, late = await asyncio.wait((task,), timeout=timeout)
+        if late:
+            task.cancel()
+            await asyncio.wait((task,), timeout=timeout)
+            self.drop()
 
     def drop(self) -> None:
         """Close without waiting for the client to take what is unsent."""

@@ -46,6 +46,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as exc:
         what = f"{request.method} {request.match_info.route.resource}"
         error = as_http_error(exc, what, request_id)
+    if request.writer.output_size > 0:
+        raise ResponseCut("The answer has begun; it can only be cut.")
     return error_answer(error, _headers(request))
 
 

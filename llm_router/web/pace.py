@@ -43,6 +43,10 @@ class Pace:
         self._has_begun, self._is_busy = False, False
         self._due = now + self._deadlines.connection_idle_s
 
+    def lingers(self, now: float) -> None:
+        """Nothing more will be answered; the client may take a moment to see it."""
+        self._due = now + self._deadlines.header_s
+
     def is_exceeded(self, transport: asyncio.Transport | None, now: float) -> bool:
         """Say whether a deadline has passed; asked again and again."""
         if now > self._due:

@@ -117,10 +117,8 @@ class Server(web.Server):
             lane.close()
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- aiohttp's name
-        tasks = [task for lane in list(self._lanes) if (task := lane.cancel()) is not None]
-        if tasks:
-            await asyncio.wait(tasks, timeout=timeout)
-        await super().shutdown(timeout)
+        lanes = [lane.shutdown(timeout) for lane in self._lanes]
+        await asyncio.gather(super().shutdown(timeout), *lanes)
 
     async def drop_slow_connections(self) -> None:
         loop = asyncio.get_running_loop()
