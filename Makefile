@@ -2,6 +2,7 @@
 # make run      serve with .env and config.toml
 # make test     run the tests; `make test ARGS="-k breaker"` runs some of them
 # make faults   every test of a fault or a threat, the slow ones and deep searches included
+# make soak     half an hour of load and faults; `make soak ARGS="--count 5 --seed 2"`: five minutes
 # make check    everything that must hold before a commit, as CI does
 # make lock     pin what the container image installs, with hashes: deploy/requirements.lock
 # make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute
@@ -17,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 
-.PHONY: help demo run test faults check lock bench
+.PHONY: help demo run test faults soak check lock bench
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -34,6 +35,9 @@ test: $(INSTALLED_DEV)
 faults: $(INSTALLED_DEV)
 	$(BIN)/pytest -n auto -m fault --hypothesis-profile deep \
 		-o timeout=1800 -o faulthandler_timeout=0 $(ARGS)
+
+soak: $(INSTALLED_DEV)
+	$(BIN)/python -m reliability soak $(ARGS)
 
 check: $(INSTALLED_DEV)
 	$(BIN)/ruff check .

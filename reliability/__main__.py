@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reliability import __doc__ as about
-from reliability import kills, nth, powercut, restarts
+from reliability import kills, nth, powercut, restarts, soak
 from reliability.report import Report
 
 
@@ -23,6 +23,7 @@ TRIALS: dict[str, tuple[Trial, int]] = {
     "powercut": (powercut.run, 200),
     "restarts": (restarts.run, 20),
     "nth": (nth.run, 300),
+    "soak": (soak.run, 30),
 }
 
 
@@ -34,7 +35,7 @@ def main() -> int:
     )
     parser.add_argument("trial", choices=TRIALS)
     often = ", ".join(f"{name} {count}" for name, (_, count) in TRIALS.items())
-    parser.add_argument("--count", type=int, help=f"how often (default: {often})")
+    parser.add_argument("--count", type=int, help=f"how often, of soak, minutes (default: {often})")
     parser.add_argument("--seed", type=int, default=1, help="what chance begins with (default: 1)")
     args = parser.parse_args()
     trial, count = TRIALS[args.trial]

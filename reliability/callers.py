@@ -1,4 +1,4 @@
-"""Clients under whose requests the router is killed: they ask on and on and keep what they got.
+"""Clients that ask on and on, whatever happens to the router, and keep what they got.
 
 Every second one keeps its connection from one request to the next, as SDKs do.
 """
@@ -32,13 +32,22 @@ class Asked:
 class Callers:
     """`asked` grows until `stop`. Every request has a prompt and a session of its own."""
 
-    def __init__(self, port: int, seed: int, *, count: int = 8, are_healthy: bool = False) -> None:
+    def __init__(
+        self,
+        port: int,
+        seed: int,
+        *,
+        count: int = 8,
+        are_healthy: bool = False,
+        pause_s: float = 0.0,
+    ) -> None:
         self.asked: list[Asked] = []
         self.refused = 0  # nobody took the connection
         self._port = port
         self._random = random.Random(seed)
         self._numbers = itertools.count()
         self._count = count
+        self._pause_s = pause_s
         self._shape: Callable[[int], dict[str, Any]] = self._healthy if are_healthy else self._mixed
         self._is_stopping = False
 
@@ -67,6 +76,7 @@ class Callers:
                 await asyncio.sleep(_NOBODY_THERE_S)
                 continue
             self.asked.append(Asked(session, answer, leaves is not None))
+            await asyncio.sleep(self._random.random() * self._pause_s)
         line.close()
 
     def _healthy(self, number: int) -> dict[str, Any]:

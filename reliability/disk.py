@@ -86,6 +86,7 @@ class Disk:
 
     def write(self, folder: Path, root: Path, luck: Luck, chance: random.Random) -> None:
         """Write below `folder` what is left of `root` when the power comes back."""
+        folder.mkdir(exist_ok=True)
         names = dict(self._sure_names)
         for pending in self._unsure.values():
             for naming in pending[: _kept(len(pending), luck, chance)]:

@@ -30,7 +30,7 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
     moments: Counter[str] = Counter()
     async with (
         scripted_upstream() as upstream,
-        open_nursery(upstream, folder, LLM_ROUTER_BREAKER__OPEN_S="86400") as nursery,
+        open_nursery(upstream, folder, environ={"LLM_ROUTER_BREAKER__OPEN_S": "86400"}) as nursery,
     ):
         load = Callers(nursery.port, seed, count=callers)
         witness = Witness(nursery.port, seed)

@@ -136,7 +136,7 @@ async def open_nursery(
     *,
     preload: Path | None = None,
     within: Sequence[str] = (),
-    **environ: str,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Nursery]:
     """`preload` is a shim that every router of this nursery runs under, `within` a command that
     runs another one in surroundings of its own.
@@ -147,7 +147,7 @@ async def open_nursery(
         "OLLAMA_BASE_URL": upstream.ollama_url,
         "ROUTING_MODE": "keywords",
         "ROUTER_DB": str(folder / "router.db"),
-        **environ,
+        **(environ or {}),
     }
     with _nursing({"LD_PRELOAD": str(preload)} if preload else {}, within) as (orders, pid):
         yield Nursery(orders, pid, folder, settings)

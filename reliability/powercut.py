@@ -31,7 +31,6 @@ from reliability.stage import locked, scripted_upstream
 from reliability.wire import send
 from reliability.witness import Witness
 
-_POINTS_PER_RUN = 20
 _LUCK: tuple[Luck, ...] = ("nothing", "nothing", "some", "all")
 # `sync_s`, and whether the database is locked.
 _CONDITIONS = ((1.0, False), (1.0, True), (0.0, False), (0.0, True))
@@ -58,8 +57,10 @@ class _Found:
     configuration: int
 
 
-async def run(folder: Path, *, count: int, seed: int, serving_s: float = 2.0) -> Report:
-    """Try `count` points, on recordings of two lives each, with `sync_s` 1 and 0 in turn."""
+async def run(
+    folder: Path, *, count: int, seed: int, serving_s: float = 2.0, points_each: int = 20
+) -> Report:
+    """Try `count` points, `points_each` on one recording of two lives."""
     chance, began = random.Random(seed), time.monotonic()
     shim = shims.build("record", folder)
     facts: Counter[str] = Counter()
@@ -70,13 +71,13 @@ async def run(folder: Path, *, count: int, seed: int, serving_s: float = 2.0) ->
         open_nursery(upstream, folder, preload=shim) as recording,
         open_nursery(upstream, folder) as restoring,
     ):
-        for first in range(0, count, _POINTS_PER_RUN):
+        for first in range(0, count, points_each):
             place = folder / f"from-{first}"
             place.mkdir()
-            sync_s, is_locked = _CONDITIONS[first // _POINTS_PER_RUN % len(_CONDITIONS)]
+            sync_s, is_locked = _CONDITIONS[first // points_each % len(_CONDITIONS)]
             plan = _Plan(place, chance.getrandbits(32), serving_s, sync_s, is_locked)
             recorded = await _record(upstream, recording, plan)
-            points = disk.moments(recorded.steps, min(_POINTS_PER_RUN, count - first), chance)
+            points = disk.moments(recorded.steps, min(points_each, count - first), chance)
             for number, at in enumerate(points, first):
                 luck = chance.choice(_LUCK)
                 restored = place / f"{number}"

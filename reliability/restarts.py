@@ -26,7 +26,7 @@ async def run(
     began = time.monotonic()
     async with scripted_upstream() as upstream, open_nursery(upstream, folder) as nursery:
         address = ("127.0.0.1", nursery.port)
-        with socket.create_server(address, backlog=_QUEUE, reuse_port=False) as listener:
+        with socket.create_server(address, backlog=_QUEUE) as listener:
             load = Callers(nursery.port, seed, count=callers, are_healthy=True)
             calling = spawn(load.run(), name="callers")
             away_s = []

@@ -16,7 +16,7 @@ _PAUSE_S = (0.01, 0.1)
 class Witness:
     """`violations` are sentences: an acknowledged change that was gone, a breaker that forgot."""
 
-    def __init__(self, port: int, seed: int) -> None:
+    def __init__(self, port: int, seed: int, *, watches_breaker: bool = True) -> None:
         self.violations: list[str] = []
         self.asked: list[Asked] = []
         self.acknowledged = 0  # the latest configuration that was answered with 200
@@ -26,13 +26,16 @@ class Witness:
         self._breaker: str | None = None  # of BROKEN, where it is certain
         self._port = port
         self._random = random.Random(seed)
+        self._acts = (self.configure, self._break, self._break, self._reset)
+        if not watches_breaker:
+            self._acts = (self.configure,) * 4
         self._turn = asyncio.Lock()
         self._is_stopping = False
 
     async def run(self) -> None:
         """Change configuration and breaker on and on, until `stop`."""
         while not self._is_stopping:
-            act = self._random.choice((self.configure, self._break, self._break, self._reset))
+            act = self._random.choice(self._acts)
             async with self._turn:
                 with suppress(OSError):  # nobody there
                     await act()
