@@ -21,6 +21,7 @@ from llm_router import __version__
 from llm_router.errors import RouterError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
     from rich.table import Table
 
     from llm_router.settings_load import Loaded
@@ -132,6 +133,15 @@ def print_table(table: "Table") -> None:
     from rich.console import Console
 
     Console(width=None if sys.stdout.isatty() else 240).print(table)
+
+
+def progress() -> "Progress":
+    """Return a bar on stderr, seen by people only and gone when the work is done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _run(arguments: list[str]) -> int:

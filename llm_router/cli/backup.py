@@ -11,11 +11,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from llm_router import platform
-from llm_router.cli import load, settings_options, write_json
+from llm_router.cli import load, progress, settings_options, write_json
 from llm_router.errors import StorageError
 from llm_router.storage.migrate import connect_readonly
 from llm_router.storage.trouble import explain, explain_os
@@ -58,22 +55,20 @@ def backup(path: Path, target: Path) -> int:
 
 
 def _copy(path: Path, target: Path) -> None:
-    console = Console(stderr=True)
-    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     try:
         with (
-            progress,
+            progress() as bar,
             closing(connect_readonly(path)) as source,
             closing(sqlite3.connect(target)) as copy,
         ):
-            task = progress.add_task("copying")
+            task = bar.add_task("copying")
             # One transaction over all steps: otherwise every commit meanwhile starts it anew.
             source.execute("BEGIN")
             source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
             source.backup(
                 copy,
                 pages=_PAGES_PER_STEP,
-                progress=lambda _, remaining, total: progress.update(
+                progress=lambda _, remaining, total: bar.update(
                     task, completed=total - remaining, total=total
                 ),
             )

@@ -12,7 +12,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from llm_router.cli import write_json
+from llm_router.cli import progress, write_json
 from llm_router.cli.arguments import moment
 from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
 from llm_router.errors import StorageError
@@ -75,4 +75,10 @@ def _check_is_free(path: Path) -> None:
 
 async def _prune(path: Path, before: str) -> Pruned:
     async with open_database(path) as database:
-        return await prune(database, before)
+        with progress() as bar:
+            task = bar.add_task("pruning", total=None)
+            return await prune(
+                database,
+                before,
+                lambda done: bar.update(task, description=f"{done.requests:,} requests pruned"),
+            )

@@ -46,7 +46,7 @@ UPDATE attempts SET
     served_model      = coalesce(?, served_model)
 WHERE id = ? AND cost_nanousd IS NULL
 """
-# A request's tokens are those of the attempt that served it: the last one, unless it failed.
+# A request's tokens are those of the attempt that served it. Only the last one has not failed.
 _SETTLE_REQUEST = """
 UPDATE requests SET
     prompt_tokens     = coalesce(a.prompt_tokens, requests.prompt_tokens),
@@ -57,7 +57,6 @@ UPDATE requests SET
 FROM attempts a
 WHERE a.id = ? AND a.kind = 'chat' AND a.outcome <> 'failed'
   AND requests.id = a.request_id AND requests.outcome IS NOT NULL
-  AND a.seq = (SELECT max(seq) FROM attempts WHERE request_id = a.request_id AND kind = 'chat')
 """
 _STOP_ASKING = "DELETE FROM reconciliations WHERE attempt_id = ?"
 

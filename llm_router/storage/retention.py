@@ -8,6 +8,7 @@ transaction, so totals, cost views and reports do not change.
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
@@ -95,11 +96,17 @@ async def count_prunable(database: Readable, before: str) -> Pruned:
     return Pruned(row["requests"], row["attempts"])
 
 
-async def prune(database: Database, before: str) -> Pruned:
-    """Delete settled rows that started before `before` (UTC text), in small transactions."""
+async def prune(
+    database: Database, before: str, after_each: Callable[[Pruned], object] = lambda done: None
+) -> Pruned:
+    """Delete settled rows that started before `before` (UTC text), in small transactions.
+
+    `after_each` of these is told how many rows have gone.
+    """
     total = Pruned()
     while (step := await database.transact(partial(_prune_some, before=before))) != Pruned():
         total += step
+        after_each(total)
     return total
 
 

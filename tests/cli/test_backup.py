@@ -70,7 +70,7 @@ def test_a_backup_under_load_is_the_moment_it_began(
             if steps < 500:
                 server.execute("INSERT INTO journal_offsets VALUES (?, 1)", (f"{steps}" * 500,))
 
-        monkeypatch.setattr("llm_router.cli.backup.Progress.update", commit)
+        monkeypatch.setattr("rich.progress.Progress.update", commit)
         backup(path, tmp_path / "copy.db")
         assert server.execute("SELECT count(*) > 20 FROM journal_offsets").fetchone() == (1,)
     assert query(tmp_path / "copy.db", "SELECT segment FROM journal_offsets") == [("before",)]

@@ -75,6 +75,23 @@ async def test_percentiles_are_the_nearest_rank(database: Database) -> None:
     )
 
 
+async def test_percentiles_are_of_the_newest_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llm_router.storage.percentiles.SAMPLE", 2)
+    for hour, ms in (("03", 2), ("01", 900), ("02", 1)):
+        await add_request(database, started_at=f"2026-01-10T{hour}:00:00.000Z", total_ms=ms)
+    assert (await totals(database, ALL_TIME)).latency["total_ms"].p99 == 2
+
+
+async def test_groups_of_equal_cost_come_in_the_order_of_their_size(database: Database) -> None:
+    for category in ("code", "tools", "tools"):
+        await add_request(database, category=category, cost_nanousd=0)
+    await add_request(database, category="reasoning", cost_nanousd=5_000_000_000)
+    groups = await report(database, ALL_TIME, ("category",))
+    assert [group.keys["category"] for group in groups] == ["reasoning", "tools", "code"]
+
+
 async def test_a_failed_try_costs_its_own_model(database: Database) -> None:
     request = await add_request(database, attempts=2, cost_nanousd=4_000_000)
     await add_attempt(database, request, kind="classifier", model=KIMI, cost_nanousd=500_000)

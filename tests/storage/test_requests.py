@@ -28,10 +28,8 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def test_pages_are_complete_and_newest_first_even_when_times_are_equal(
     database: Database,
 ) -> None:
-    added = [
-        await add_request(database, started_at=f"2026-01-10T12:00:0{n // 3}.000Z")
-        for n in range(10)
-    ]
+    for n in (3, 7, 0, 9, 5, 1, 8, 4, 2, 6):
+        await add_request(database, id=f"r{n}", started_at=f"2026-01-10T12:00:0{n // 3}.000Z")
     seen: list[str] = []
     after = None
     while True:
@@ -40,7 +38,7 @@ async def test_pages_are_complete_and_newest_first_even_when_times_are_equal(
         if after is None:
             break
         after = Cursor.parse(str(after))
-    assert seen == added[::-1]
+    assert seen == [f"r{n}" for n in range(9, -1, -1)]
 
 
 async def test_a_full_last_page_has_no_next(database: Database) -> None:

@@ -95,7 +95,9 @@ async def test_an_hour_can_be_pruned_in_steps(
         await add_exchange(database, started_at=OLD)
     await roll_up(database, LATER)
     before = sums(await report(database, ALL_TIME, ("model",)))
-    assert await prune(database, CUT) == Pruned(5, 5)
+    told: list[Pruned] = []
+    assert await prune(database, CUT, told.append) == Pruned(5, 5)
+    assert told == [Pruned(2, 2), Pruned(4, 4), Pruned(5, 5)]
     assert await ids(database, "requests") == await ids(database, "attempts") == set()
     assert sums(await report(database, ALL_TIME, ("model",))) == before
     assert (await totals(database, ALL_TIME)).counts["requests"] == 5
