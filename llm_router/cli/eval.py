@@ -153,9 +153,9 @@ def _spent(trial: Trial) -> dict[str, Any]:
 
 
 def _print(scores: Evaluation, title: str, trial: Trial) -> None:
+    prompts = "1 prompt" if scores.prompts == 1 else f"{scores.prompts:,} prompts"
     sys.stdout.write(
-        f"{title}: {scores.prompts:,} prompts, accuracy {scores.accuracy:.3f}, "
-        f"macro-F1 {scores.macro_f1:.3f}\n"
+        f"{title}: {prompts}, accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}\n"
     )
     print_table(_classes(scores))
     print_table(_confusion(scores))
