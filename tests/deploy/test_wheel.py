@@ -15,7 +15,7 @@ from llm_router import __version__
 REPOSITORY = Path(__file__).parents[2]
 SOURCES = ("llm_router", "migrations", "pyproject.toml", "README.md", "LICENSE")
 BUILD = "import sys, setuptools.build_meta as b; print(b.build_wheel(sys.argv[1]))"
-SUFFIXES = {".py", ".sql", ".html", ".css", ".js", ".svg", ".bin", ".json", ".typed", ""}
+SUFFIXES = {".py", ".sql", ".html", ".css", ".js", ".svg", ".bin", ".json", ".txt", ".typed", ""}
 
 
 @pytest.fixture(scope="module")
