@@ -108,7 +108,7 @@ async def listening(protocol: type[Upstream]) -> AsyncIterator[str]:
 )
 async def test_what_the_upstream_sends_is_whole(shape: Shape) -> None:
     async with listening(Upstream) as url:
-        result = await Load(url, shape, 3, None).run(0, 0.05)
+        result = await Load(url, shape, 3, None).run(0, 0.5)
     assert result.answered >= 3
     assert result.bad == 0
     assert bool(result.chunks) is shape.is_stream
