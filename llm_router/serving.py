@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 
@@ -104,6 +105,7 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
         stop = Stop(settings.server.drain_s)
         on_signals(stop.ask, signal.SIGINT, signal.SIGTERM)
         rest_the_collector()
+        share_the_interpreter()
         ready(url)
         await until_stopped(runner, stop)
 
@@ -121,6 +123,15 @@ async def until_stopped(runner: Runner, stop: Stop) -> None:
             await draining
         runner.app[keys.IN_FLIGHT].cut_all()
         await runner.app[keys.IN_FLIGHT].drained(CUT_S)
+
+
+def share_the_interpreter() -> None:
+    """Let requests go before the thread that writes rows.
+
+    A thread that wants the interpreter's lock waits for whoever has it, by default 5 ms: an event
+    loop would wait that long behind a batch of rows.
+    """
+    sys.setswitchinterval(0.0005)
 
 
 def rest_the_collector() -> None:

@@ -221,6 +221,15 @@ async def test_one_signal_waits_for_as_long_as_the_settings_say(
     assert b"server_draining" in came
 
 
+def test_requests_go_before_the_thread_that_writes_rows() -> None:
+    interval_s = sys.getswitchinterval()
+    try:
+        serving.share_the_interpreter()
+        assert sys.getswitchinterval() < interval_s
+    finally:
+        sys.setswitchinterval(interval_s)
+
+
 @pytest.mark.usefixtures("_unrested")
 def test_the_collector_rests_once_everything_is_up() -> None:
     frozen = gc.get_freeze_count()

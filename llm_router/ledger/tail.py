@@ -15,8 +15,8 @@ from llm_router.ledger.segments import Segment
 
 log = logging.getLogger(__name__)
 
-# Some hundred requests: enough to share a commit, little enough to fold between two others' turns.
-BATCH_BYTES = 128 * 1024
+# Dozens of requests: enough to share a commit, little enough to fold between two others' turns.
+BATCH_BYTES = 64 * 1024
 _MAX_FRAME_BYTES = HEADER.size + MAX_PAYLOAD_BYTES
 
 

@@ -18,11 +18,11 @@ GONE = "gone: not in OpenRouter's model list"
 _STRUCTURED = "structured_outputs"
 
 
-class Needs(Struct, frozen=True, gc=False):
+class Needs(Struct, gc=False):
     """What a request asks of a model. `prompt_tokens` is a low estimate.
 
-    Images are looked for in `messages` only when a candidate cannot take any: a search through a
-    long session costs as much as parsing it.
+    Images are looked for in `messages` only when a candidate cannot take any, and once: a search
+    through a long session costs as much as parsing it.
     """
 
     prompt_tokens: int
@@ -30,9 +30,12 @@ class Needs(Struct, frozen=True, gc=False):
     tools: bool = False
     structured_output: bool = False
     messages: bytes = b""
+    _images: bool | None = None
 
     def images(self) -> bool:
-        return b'"image_url"' in self.messages
+        if self._images is None:
+            self._images = b'"image_url"' in self.messages
+        return self._images
 
 
 class Candidate(Struct, frozen=True, gc=False):

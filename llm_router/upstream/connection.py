@@ -13,6 +13,7 @@ from llm_router.upstream.response import UpstreamResponse
 
 _HEADER_BYTES = 64 * 1024
 _HEADER_COUNT = 256
+_JOINED_BYTES = 64 * 1024
 _INTERIM_RESPONSES = 8
 _STALE_S = 1.0  # a connection that had died says so at once; later, work may have begun
 
@@ -53,7 +54,11 @@ class Connection(asyncio.Protocol):
         self._interim = self._head_bytes = 0
         self._has_answered = False
         self._sent_at = asyncio.get_running_loop().time()
-        transport.writelines(pieces)
+        # One piece is written at once; of several, copying is dear only where they are long.
+        if sum(map(len, pieces)) <= _JOINED_BYTES:
+            transport.write(b"".join(pieces))
+        else:
+            transport.writelines(pieces)
         try:
             return await self._head
         except asyncio.CancelledError:

@@ -58,6 +58,7 @@ async def _serve(orders: Orders, line: Line) -> None:
     on_signals(stop.ask, signal.SIGTERM)
     async with serving.taking_requests(create_worker(settings), settings, sockets) as runner:
         serving.rest_the_collector()
+        serving.share_the_interpreter()
         line.say(Ready())
         async with beside(_obey(line, stop, runner.app), name="orders"):
             await serving.until_stopped(runner, stop)
