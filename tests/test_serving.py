@@ -31,11 +31,12 @@ def settings(upstream: DemoUpstream, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def _unrested() -> Iterator[None]:
-    """The collector is as it was behind the test."""
-    threshold = gc.get_threshold()
+    """The interpreter is as it was behind the test."""
+    threshold, interval_s = gc.get_threshold(), sys.getswitchinterval()
     yield
     gc.set_threshold(*threshold)
     gc.unfreeze()
+    sys.setswitchinterval(interval_s)
 
 
 # Binding
@@ -221,13 +222,11 @@ async def test_one_signal_waits_for_as_long_as_the_settings_say(
     assert b"server_draining" in came
 
 
+@pytest.mark.usefixtures("_unrested")
 def test_requests_go_before_the_thread_that_writes_rows() -> None:
     interval_s = sys.getswitchinterval()
-    try:
-        serving.share_the_interpreter()
-        assert sys.getswitchinterval() < interval_s
-    finally:
-        sys.setswitchinterval(interval_s)
+    serving.share_the_interpreter()
+    assert sys.getswitchinterval() < interval_s
 
 
 @pytest.mark.usefixtures("_unrested")
