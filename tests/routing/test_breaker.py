@@ -17,6 +17,7 @@ from llm_router.routing.breaker import (
 )
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import BreakerSettings
+from tests.fakes.clock import Clock
 
 C = FailureClass
 MODEL = "z-ai/glm-5"
@@ -24,22 +25,6 @@ OTHER = "openai/gpt-4o-mini"
 OPEN_S = 300.0
 LEASE_S = 70.0
 YEAR_S = 365 * 86_400.0
-
-
-class Clock:
-    def __init__(self, now: float = 5000.0, unix: float = 1_770_000_000.0) -> None:
-        self.now = now
-        self.unix = unix
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.unix
-
-    def pass_s(self, seconds: float) -> None:
-        self.now += seconds
-        self.unix += seconds
 
 
 @pytest.fixture

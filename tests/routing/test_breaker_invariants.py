@@ -16,23 +16,13 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.breaker import Breakers, Permit, StoredBreaker
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import BreakerSettings
+from tests.fakes.clock import Clock
 
 C = FailureClass
 MODELS = ("a/one", "b/two")
 OPEN_S = 300.0
 LEASE_S = 70.0
 YEAR_S = 365 * 86_400.0
-
-
-class Clock:
-    now = 1000.0
-    unix = 1_770_000_000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.unix
 
 
 class Histories(RuleBasedStateMachine):

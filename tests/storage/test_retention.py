@@ -17,6 +17,7 @@ from llm_router.storage.retention import Pruned, count_prunable, prune, run_rete
 from llm_router.storage.rollup import roll_up, run_rollup
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.tasks import spawn
+from tests.fakes.clock import Clock
 from tests.fakes.ledger import (
     AURORA,
     IN_FLIGHT,
@@ -34,14 +35,6 @@ OLD = "2026-01-10T12:10:00.000Z"
 NEW = "2026-01-10T12:30:00.000Z"
 LATER = "2027-01-01T00:00:00.000Z"
 VIEWS = ("cost_by_day", "cost_by_category", "cost_by_key", "cost_by_model", "cost_by_provider")
-
-
-class FixedClock:
-    def monotonic(self) -> float:
-        return 0.0
-
-    def wall(self) -> float:
-        return 1_800_000_000.0
 
 
 @pytest.fixture
@@ -166,14 +159,14 @@ async def run_once(task: asyncio.Task[None], database: Database) -> None:
 async def test_the_daily_task_prunes_what_is_older_than_its_days(database: Database) -> None:
     await add_exchange(database, started_at="2026-12-01T00:00:00.000Z")  # the clock: 2027-01-15
     kept = await add_exchange(database, started_at="2027-01-14T00:00:00.000Z")
-    task = spawn(run_retention(database, 30, FixedClock()), name="task")
+    task = spawn(run_retention(database, 30, Clock(unix=1_800_000_000.0)), name="task")
     await run_once(task, database)
     assert await ids(database, "requests") == {kept}
 
 
 async def test_the_rollup_task_sums_hours_that_are_over(database: Database) -> None:
     await add_exchange(database, started_at="2027-01-14T00:00:00.000Z")
-    task = spawn(run_rollup(database, FixedClock()), name="task")
+    task = spawn(run_rollup(database, Clock(unix=1_800_000_000.0)), name="task")
     await run_once(task, database)
     [row] = await database.read("SELECT sum(requests) AS requests FROM request_hours")
     assert row["requests"] == 1
@@ -185,7 +178,10 @@ async def test_tasks_outlive_a_database_in_trouble(
     """F86: what cannot be written today is tried again."""
     await change(database, "DROP TABLE request_hours")
     await change(database, "INSERT INTO stale_hours VALUES ('2026-01-01T00')")
-    for job in (run_rollup(database, FixedClock()), run_retention(database, 30, FixedClock())):
+    for job in (
+        run_rollup(database, Clock(unix=1_800_000_000.0)),
+        run_retention(database, 30, Clock(unix=1_800_000_000.0)),
+    ):
         task = spawn(job, name="task")
         with caplog.at_level(logging.WARNING):
             await run_once(task, database)

@@ -22,21 +22,11 @@ from llm_router.storage.breakers import load, write_changes
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web.breakers import ROUTES
 from llm_router.web.routes import Scope
+from tests.fakes.clock import Clock
 
 GLM = "z-ai/glm-5"
 DIRECT = "vendor/model:free"
 CONFIGURED = RoutingConfig(1, {"code": Category("code", ("glm-5",))}, {"glm-5": GLM})
-
-
-class Clock:
-    now = 1000.0
-    unix = 1_769_860_800.0  # 2026-01-31T12:00:00Z
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def wall(self) -> float:
-        return self.unix
 
 
 class Router:
@@ -48,7 +38,11 @@ class Router:
         self.is_full = False
         self.is_corrupt = False
         self.breakers = Breakers(
-            BreakerSettings(), Clock(), self.pending.append, lease_s=70, boot_id="boot"
+            BreakerSettings(),
+            Clock(unix=1_769_860_800.0),
+            self.pending.append,
+            lease_s=70,
+            boot_id="boot",
         )
         self.app = web.Application()
         self.app[BREAKERS] = self.breakers
