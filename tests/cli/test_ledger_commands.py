@@ -8,11 +8,13 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from llm_router.cli import main
 from llm_router.storage.lock import writer_lock
+from llm_router.storage.requests import page
 from llm_router.storage.sqlite import Database, open_database
 from tests.fakes.ledger import (
     GLM,
@@ -218,6 +220,28 @@ def test_following_prints_each_request_as_it_ends_until_interrupted(
         ("fourth", "completed"),
     ]
     assert "rowid" not in rows[-1]
+
+
+def test_one_that_ends_while_the_first_are_read_is_printed_once(
+    db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = 0
+
+    async def late_page(*args: Any, **kwargs: Any) -> Any:
+        with closing(sqlite3.connect(db)) as connection, connection:
+            connection.execute("UPDATE requests SET outcome = 'lost' WHERE id = 'third'")
+        return await page(*args, **kwargs)
+
+    async def next_look(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("llm_router.cli.requests.page", late_page)
+    monkeypatch.setattr("llm_router.cli.requests.asyncio.sleep", next_look)
+    assert main(["requests", "--db", db, "--json", "-n", "1", "--follow"]) == 130
+    assert [json.loads(line)["id"] for line in lines(capsys)] == ["third"]
 
 
 def test_a_dry_run_counts_and_writes_nothing(db: str, capsys: pytest.CaptureFixture[str]) -> None:
