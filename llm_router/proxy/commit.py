@@ -20,6 +20,8 @@ from llm_router.upstream.usage import parse_usage
 
 HELD_LIMIT = 64 * 1024
 DONE = b"data: [DONE]\n\n"
+_MAX_FINISHES = 1024  # of answers to one request; providers give at most 128
+_MAX_REASON = 64
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 
 
@@ -140,7 +142,11 @@ class CommitGate:
         for choice in choices_of(chunk):
             reason = choice.get("finish_reason")
             if reason and isinstance(reason, str):  # some providers send "" until the end
-                self._finishes[_index(choice)] = reason
+                self._finish(_index(choice), reason)
+
+    def _finish(self, index: int, reason: str) -> None:
+        if index in self._finishes or len(self._finishes) < _MAX_FINISHES:
+            self._finishes[index] = reason[:_MAX_REASON]
 
     def _provider_error(self, error: object) -> None:
         failure = from_error_object(error, status=200)

@@ -53,8 +53,10 @@ async def start(orders: Orders, sockets: Sequence[socket.socket]) -> Process:
     ours, theirs = socket.socketpair()
     with theirs:
         process = await asyncio.create_subprocess_exec(
-            # -P: what lies in the working directory is no part of the program.
-            *(sys.executable, "-P", "-m", "llm_router.workers", orders.role),
+            # What lies in the working directory is no part of the program, nor, where the parent
+            # was told so, what the environment or a user's own packages bring.
+            *(sys.executable, "-I" if sys.flags.isolated else "-P"),
+            *("-m", "llm_router.workers", orders.role),
             str(theirs.fileno()),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=[theirs.fileno(), *(sock.fileno() for sock in sockets)],

@@ -569,6 +569,16 @@ def test_an_event_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (out, kind_of(gate)) == (HELLO, C.EVENT_TOO_LARGE)
 
 
+def test_finish_reasons_without_end_are_not_collected() -> None:
+    """T22 T42: nor long ones."""
+    gate = CommitGate()
+    gate.feed(HELLO)
+    for index in range(3000):
+        gate.feed(event(choices=[{"index": index, "delta": {}, "finish_reason": "x" * 10_000}]))
+    assert len(gate._finishes) == 1024
+    assert set(gate._finishes.values()) == {"x" * 64}
+
+
 def test_a_megabyte_in_one_event_passes() -> None:
     """F28: images come in one line."""
     stream = delta(images=[{"image_url": {"url": "x" * 2**20}}]) + finish() + DONE
