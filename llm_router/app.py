@@ -44,6 +44,7 @@ def create_app(
     app[keys.OTHERS] = Load  # none
     app.cleanup_ctx.extend(
         [
+            parts.watchdog,
             parts.database,
             parts.ledger,
             parts.journal,
@@ -63,6 +64,7 @@ def create_worker(settings: Settings, *, clock: Clock | None = None) -> web.Appl
     app = _serving(settings, RoutingConfig(0), clock or SystemClock())
     app.cleanup_ctx.extend(
         [
+            parts.watchdog,
             shared_parts.reader,
             parts.journal,
             shared_parts.link,
@@ -88,6 +90,7 @@ def create_ledger(
     _common(app, settings, seed, clock or SystemClock())
     app.cleanup_ctx.extend(
         [
+            parts.watchdog,
             parts.database,
             parts.ledger,
             shared_parts.begin_anew if is_first else shared_parts.take_over,

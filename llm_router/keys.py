@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llm_router.storage.readable import Readable
     from llm_router.storage.sqlite import Database
     from llm_router.upstream.client import UpstreamClient
+    from llm_router.watchdog import Watchdog
     from llm_router.web.access import Access
     from llm_router.web.answers import Answers
     from llm_router.web.lifecycle import Lifecycle
@@ -40,6 +41,7 @@ DESK: web.AppKey["Desk"] = web.AppKey("desk")
 LINK: web.AppKey["Link"] = web.AppKey("link")
 OTHERS: web.AppKey[Callable[[], Load]] = web.AppKey("others")
 CONFIG_STORE: web.AppKey["ConfigVersions"] = web.AppKey("config_store")
+WATCHDOG: web.AppKey["Watchdog"] = web.AppKey("watchdog")
 JOURNAL: web.AppKey["Journal"] = web.AppKey("journal")
 INGESTOR: web.AppKey["Rows"] = web.AppKey("ingestor")
 BREAKERS: web.AppKey["Breakers"] = web.AppKey("breakers")

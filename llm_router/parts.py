@@ -31,8 +31,14 @@ from llm_router.tasks import spawn
 from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.models import ModelList
 from llm_router.upstream.pool import open_pool
+from llm_router.watchdog import watching_loop
 
 GENERATION_TIMEOUT_S = 10.0
+
+
+async def watchdog(app: web.Application) -> AsyncIterator[None]:
+    async with watching_loop() as app[keys.WATCHDOG]:
+        yield
 
 
 async def database(app: web.Application) -> AsyncIterator[None]:

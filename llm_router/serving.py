@@ -17,6 +17,7 @@ from aiohttp import web
 
 from llm_router import keys, listening
 from llm_router.app import create_app
+from llm_router.errors import RouterError
 from llm_router.loop import Stop, on_signals
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
@@ -51,7 +52,7 @@ async def taking_requests(
     """Open the application, then take requests from the sockets until the block ends."""
     runner = Runner(app, settings.deadlines, chat.on_lanes(app))
     try:
-        await runner.setup()
+        await _open(runner)
         for sock in sockets:
             await _accept(runner, sock, settings)
         yield runner
@@ -59,6 +60,19 @@ async def taking_requests(
         await runner.cleanup()
         for sock in sockets:
             sock.close()
+
+
+async def _open(runner: Runner) -> None:
+    try:
+        await runner.setup()
+    except RuntimeError as exc:
+        # What Python says when the system refuses a thread has no type of its own.
+        if "new thread" not in str(exc):
+            raise
+        raise RouterError(
+            "this machine gives the router no thread; raise its limit of processes (`ulimit -u`, "
+            "TasksMax=, --pids-limit)"
+        ) from exc
 
 
 async def _accept(runner: Runner, sock: socket.socket, settings: Settings) -> None:

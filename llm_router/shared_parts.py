@@ -14,7 +14,6 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.link.client import open_link
 from llm_router.link.remote import RemoteClaims, RemoteConfig, RemoteRows
 from llm_router.link.server import Desk, open_desk
-from llm_router.load import Load
 from llm_router.parts import probe_lease_s
 from llm_router.routing.breaker import ACCOUNT, Breakers
 from llm_router.routing.probes import SharedBreakers
@@ -25,6 +24,7 @@ from llm_router.storage.follow import React, follow
 from llm_router.storage.models import load_catalog
 from llm_router.storage.reader import open_reader
 from llm_router.tasks import beside
+from llm_router.web.metrics import own_load
 
 # In the ledger process
 
@@ -77,13 +77,8 @@ async def reader(app: web.Application) -> AsyncIterator[None]:
 
 async def link(app: web.Application) -> AsyncIterator[None]:
     """Have what only the ledger process does, and tell the others what is going on here."""
-
-    def own() -> Load:
-        journal = app[keys.JOURNAL]
-        return Load(len(app[keys.IN_FLIGHT]), journal.backlog_bytes, journal.dropped)
-
     async with open_link(app[keys.SETTINGS].ledger.journals) as link:
-        rows = RemoteRows(link, own)
+        rows = RemoteRows(link, partial(own_load, app))
         configs = RemoteConfig(link, app[keys.DATABASE], app[keys.CONFIG])
         app[keys.LINK], app[keys.INGESTOR], app[keys.CONFIG_STORE] = link, rows, configs
         app[keys.OTHERS] = lambda: rows.others

@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # From the bottom up. A module imports from its own part and from layers below, never sideways.
 LAYERS = (
     {"errors", "members", "platform", "settings", "tasks"},
-    {"clock", "listening", "load", "loop"},
+    {"clock", "listening", "load", "loop", "watchdog"},
     {"ledger", "logs"},
     {"routing"},
     {"demo", "importer", "settings_sources", "storage", "upstream"},

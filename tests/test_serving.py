@@ -2,10 +2,12 @@
 
 import asyncio
 import gc
+import itertools
 import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -235,3 +237,21 @@ def test_the_collector_rests_once_everything_is_up() -> None:
     serving.rest_the_collector()
     assert gc.get_freeze_count() > frozen
     assert gc.get_threshold()[0] == 5_000
+
+
+@pytest.mark.parametrize("granted", [0, 1, 3])
+async def test_without_threads_the_start_is_refused_in_words(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, granted: int
+) -> None:
+    """F76: whichever thread is the one that the system does not give."""
+    start, started = threading.Thread.start, itertools.count()
+
+    def refuse(thread: threading.Thread) -> None:
+        if next(started) >= granted:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RouterError, match="no thread"):
+        async with serving.running(settings, default_config()):
+            raise AssertionError

@@ -61,6 +61,7 @@ class Journal:
         self._stopping = asyncio.Event()
         # Not asyncio's threads: names that cannot be resolved may keep all of those waiting.
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal-sync")
+        self._disk.submit(int)  # start its thread now, while a start can still be refused
 
     @property
     def is_failing(self) -> bool:

@@ -45,6 +45,16 @@ def listed(folder: Path) -> list[Segment]:
     )
 
 
+def total_bytes(folder: Path) -> int:
+    """Return the size of all segments in the folder; 0 if it cannot be looked at."""
+    total = 0
+    with suppress(OSError):
+        for segment in listed(folder):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                total += (folder / segment.name).stat().st_size
+    return total
+
+
 def create(folder: Path, process: str, number: int) -> tuple[Segment, int]:
     """Create and lock a process's next segment; return it and its descriptor, or raise OSError.
 

@@ -21,15 +21,20 @@ from llm_router.keys import (
     CONFIG,
     DATABASE,
     IN_FLIGHT,
+    INGESTOR,
     JOURNAL,
     LIFECYCLE,
     OTHERS,
+    SETTINGS,
+    WATCHDOG,
 )
+from llm_router.ledger import segments
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import BUCKETS, KEYS
 from llm_router.load import Load
 from llm_router.storage.counters import read_counters
 from llm_router.storage.readable import Readable
+from llm_router.storage.readiness import wal_bytes
 from llm_router.storage.reports import MAX_GROUPS, report, totals
 from llm_router.web import prometheus
 from llm_router.web.params import choice, choices, period, read_query
@@ -98,11 +103,23 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
     labels = prometheus.labels(config)
     ask = partial(read_counters, app[DATABASE], labels)
     counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)
-    journal = app[JOURNAL]
-    own = Load(len(app[IN_FLIGHT]), journal.backlog_bytes, journal.dropped)
-    state = prometheus.State(own + app[OTHERS](), is_stale)
+    path = app[SETTINGS].ledger.path
+    state = prometheus.State(
+        load=own_load(app) + app[OTHERS](),
+        is_stale=is_stale,
+        is_database_failing=app[INGESTOR].is_failing,
+        is_journal_failing=app[JOURNAL].is_failing,
+        journal_bytes=segments.total_bytes(app[SETTINGS].ledger.journals),
+        wal_bytes=wal_bytes(path),
+    )
     body, content_type = prometheus.render(counters, labels, state, is_openmetrics=is_openmetrics)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+
+def own_load(app: web.Application) -> Load:
+    """Return what this process has in hand."""
+    journal = app[JOURNAL]
+    return Load(len(app[IN_FLIGHT]), journal.backlog_bytes, journal.dropped, app[WATCHDOG].blocks)
 
 
 def _preferences(accept: str) -> dict[str, float]:

@@ -47,10 +47,14 @@ _HISTOGRAMS = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What no row says: the work in hand, over all workers, and whether the rows are the latest."""
+    """What no row says: the work in hand, over all workers, and how well rows can be written."""
 
     load: Load
     is_stale: bool
+    is_database_failing: bool = False
+    is_journal_failing: bool = False
+    journal_bytes: int = 0
+    wal_bytes: int = 0
 
 
 def labels(config: RoutingConfig) -> Labels:
@@ -189,17 +193,46 @@ class _Scrape(Collector):
             "Ledger entries that were lost because a process's backlog was full.",
             value=load.journal_dropped,
         )
-        yield GaugeMetricFamily(
-            "llm_router_metrics_stale",
-            "1 while the database cannot answer and its last numbers are repeated.",
-            value=self._state.is_stale,
+        yield CounterMetricFamily(
+            "llm_router_loop_blocks",
+            "How often an event loop stood still for a second or longer; the log says where.",
+            value=load.loop_blocks,
         )
+        yield from self._storage()
         version = ".".join(map(str, sys.version_info[:3]))
         yield InfoMetricFamily(
             "llm_router_build",
             "Which program this is.",
             value={"version": __version__, "python": version},
         )
+
+    def _storage(self) -> Iterator[Metric]:
+        state = self._state
+        gauges = {
+            "llm_router_journal_bytes": (
+                "What lies in journal files: what waits for the database, and up to 16 MiB a "
+                "process that do not.",
+                state.journal_bytes,
+            ),
+            "llm_router_journal_failing": (
+                "1 while this process's disk does not take, or not confirm, journal entries.",
+                state.is_journal_failing,
+            ),
+            "llm_router_database_failing": (
+                "1 while the database takes no rows.",
+                state.is_database_failing,
+            ),
+            "llm_router_database_wal_bytes": (
+                "Size of the database's -wal file; it grows while somebody reads for long.",
+                state.wal_bytes,
+            ),
+            "llm_router_metrics_stale": (
+                "1 while the database cannot answer and its last numbers are repeated.",
+                state.is_stale,
+            ),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(name, text, value=value)
 
 
 def _family(

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import ClientResponse, web
@@ -18,16 +18,23 @@ from llm_router.keys import (
     CONFIG,
     DATABASE,
     IN_FLIGHT,
+    INGESTOR,
     JOURNAL,
     LIFECYCLE,
     OTHERS,
+    SETTINGS,
+    WATCHDOG,
 )
+from llm_router.ledger import segments
+from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
 from llm_router.load import Load
 from llm_router.proxy.in_flight import InFlight
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
-from llm_router.settings import LedgerSettings
+from llm_router.settings import LedgerSettings, Settings
+from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.sqlite import Database, open_database
+from llm_router.watchdog import watching_loop
 from llm_router.web import metrics
 from llm_router.web.answers import FRESH_S, MAX_KEPT, Answers
 from llm_router.web.lifecycle import Lifecycle
@@ -42,6 +49,7 @@ from tests.fakes.ledger import (
     add_request,
     change,
 )
+from tests.ledger.entries import request_started
 
 PROMETHEUS_3 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -85,10 +93,13 @@ async def client(
     app[IN_FLIGHT] = InFlight()
     app[ANSWERS] = Answers(clock)
     app[LIFECYCLE] = Lifecycle(clock)
-    app[OTHERS] = lambda: Load(in_flight=2, journal_backlog_bytes=30)
+    app[OTHERS] = lambda: Load(in_flight=2, journal_backlog_bytes=30, loop_blocks=4)
+    ledger = LedgerSettings(path=tmp_path / "router.db")
+    app[SETTINGS] = Settings(ledger=ledger)
+    app[INGESTOR] = Ingestor(SqliteLedger(database), ledger.journals, clock)
     for route in metrics.ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
-    async with open_journal(LedgerSettings(path=tmp_path / "router.db")) as journal:
+    async with open_journal(ledger) as journal, watching_loop() as app[WATCHDOG]:
         app[JOURNAL] = journal
         async with TestClient(TestServer(app)) as client:
             yield client
@@ -363,3 +374,25 @@ async def test_a_list_of_groups_that_was_cut_says_so(
     body = await get_json(client, group_by="category")
     assert (len(body["groups"]), body["is_truncated"]) == (2, True)
     assert "is_truncated" not in await get_json(client, bucket="day")
+
+
+async def test_what_waits_and_what_fails_shows(client: Client, tmp_path: Path) -> None:
+    """F73 F84 F86 F87: one number for each."""
+    app = client.app
+    assert app is not None
+    text = await get_text(client)
+    assert "llm_router_loop_blocks_total 4.0" in text
+    assert "llm_router_journal_bytes 0.0" in text
+    assert "llm_router_journal_failing 0.0" in text
+    assert "llm_router_database_failing 0.0" in text
+    wal = tmp_path / "router.db-wal"
+    assert f"llm_router_database_wal_bytes {float(wal.stat().st_size)}" in text
+    app[JOURNAL].append(request_started())
+    app[WATCHDOG].blocks += 1
+    cast("Ingestor", app[INGESTOR]).is_failing = True
+    text = await get_text(client)
+    [segment] = segments.listed(tmp_path / "router.db-journals")
+    size = (tmp_path / "router.db-journals" / segment.name).stat().st_size
+    assert f"llm_router_journal_bytes {float(size)}" in text
+    assert "llm_router_loop_blocks_total 5.0" in text
+    assert "llm_router_database_failing 1.0" in text
