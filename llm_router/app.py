@@ -11,7 +11,6 @@ from llm_router import keys, parts, shared_parts
 from llm_router.clock import Clock, SystemClock
 from llm_router.load import Load
 from llm_router.proxy.in_flight import InFlight
-from llm_router.proxy.sessions import Sessions
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.settings import Settings
@@ -48,6 +47,7 @@ def create_app(
             parts.database,
             parts.ledger,
             parts.journal,
+            parts.sessions,
             parts.breakers,
             parts.upstream,
             parts.catalog,
@@ -67,6 +67,7 @@ def create_worker(settings: Settings, *, clock: Clock | None = None) -> web.Appl
             parts.watchdog,
             shared_parts.reader,
             parts.journal,
+            parts.sessions,
             shared_parts.link,
             shared_parts.shared_breakers,
             parts.upstream,
@@ -118,7 +119,6 @@ def _serving(settings: Settings, seed: RoutingConfig, clock: Clock) -> web.Appli
     )
     _common(app, settings, seed, clock)
     app[keys.IN_FLIGHT] = InFlight()
-    app[keys.SESSIONS] = Sessions(clock) if settings.classifier.sticky == "session" else None
     app[keys.ACCESS] = Access(settings.server, clock)
     app[keys.LIFECYCLE] = Lifecycle(clock)
     app[keys.ANSWERS] = Answers(clock)

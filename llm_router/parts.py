@@ -16,9 +16,11 @@ from llm_router.classify.shadow import Shadow
 from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
 from llm_router.ledger.reconcile import Reconciler
+from llm_router.proxy.sessions import Sessions
 from llm_router.routing.breaker import ACCOUNT, Breakers
 from llm_router.settings import Settings
 from llm_router.storage import breakers as stored_breakers
+from llm_router.storage import sessions as stored_sessions
 from llm_router.storage.account import is_another_key
 from llm_router.storage.config import ConfigStore
 from llm_router.storage.ledger import SqliteLedger
@@ -66,6 +68,15 @@ async def journal(app: web.Application) -> AsyncIterator[None]:
     async with open_journal(app[keys.SETTINGS].ledger) as journal:
         app[keys.JOURNAL] = journal
         yield
+
+
+async def sessions(app: web.Application) -> AsyncIterator[None]:
+    """What conversations stay with, if they are to: as it was before the start."""
+    app[keys.SESSIONS] = None
+    if app[keys.SETTINGS].classifier.sticky == "session":
+        table = app[keys.SESSIONS] = Sessions(app[keys.CLOCK], app[keys.JOURNAL].append)
+        table.follow(await stored_sessions.load(app[keys.DATABASE]))
+    yield
 
 
 async def breakers(app: web.Application) -> AsyncIterator[None]:

@@ -18,6 +18,7 @@ from llm_router.parts import probe_lease_s
 from llm_router.routing.breaker import ACCOUNT, Breakers
 from llm_router.routing.probes import SharedBreakers
 from llm_router.storage import breakers as stored_breakers
+from llm_router.storage import sessions as stored_sessions
 from llm_router.storage.account import is_another_key
 from llm_router.storage.config import refresh
 from llm_router.storage.follow import React, follow
@@ -118,6 +119,15 @@ async def followed(app: web.Application) -> AsyncIterator[None]:
         async def models(_: str | None) -> None:
             app[keys.CATALOG].current = await load_catalog(database)
 
-        reactions: dict[str, React] = {"config": config, "breakers": breakers, "models": models}
+        async def sessions(after: int | None) -> None:
+            if (table := app[keys.SESSIONS]) is not None:
+                table.follow(await stored_sessions.load(database, after=after))
+
+        reactions: dict[str, React] = {
+            "config": config,
+            "breakers": breakers,
+            "sessions": sessions,
+            "models": models,
+        }
         async with beside(follow(database, reactions), name="follow"):
             yield

@@ -135,6 +135,18 @@ class TextKept(Struct, frozen=True, array_like=True, gc=False, tag="tk"):
     answer: str
 
 
+class SessionKept(Struct, frozen=True, array_like=True, gc=False, tag="sk"):
+    """What a session stays with from now on. `client_key` is "" where there is none."""
+
+    session: str
+    client_key: str
+    at: float
+    category: str
+    classifier: str
+    confidence: float | None
+    model: str
+
+
 class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     """The whole state of one breaker or gate after a change; a transition when the state moved.
 
@@ -167,5 +179,6 @@ Entry = (
     | AttemptFinished
     | BreakerChanged
     | ShadowDecided
+    | SessionKept
     | TextKept
 )

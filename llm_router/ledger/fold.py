@@ -26,6 +26,7 @@ from llm_router.ledger.entry import (
     RequestDecided,
     RequestFinished,
     RequestStarted,
+    SessionKept,
     ShadowDecided,
     TextKept,
     Usage,
@@ -122,6 +123,7 @@ class Batch:
     begun: set[str] = field(default_factory=set)
     breakers: list[BreakerChanged] = field(default_factory=list)
     shadows: list[ShadowDecided] = field(default_factory=list)
+    sessions: list[SessionKept] = field(default_factory=list)
     texts: list[TextKept] = field(default_factory=list)
     advances: list[Advance] = field(default_factory=list)
 
@@ -142,6 +144,7 @@ class Fold:
             AttemptFinished: self._attempt_finished,
             BreakerChanged: self._breaker_changed,
             ShadowDecided: self._shadow_decided,
+            SessionKept: self._session_kept,
             TextKept: self._text_kept,
         }
 
@@ -216,6 +219,9 @@ class Fold:
 
     def _shadow_decided(self, entry: ShadowDecided, process: str) -> None:
         self.batch.shadows.append(entry)
+
+    def _session_kept(self, entry: SessionKept, process: str) -> None:
+        self.batch.sessions.append(entry)
 
     def _text_kept(self, entry: TextKept, process: str) -> None:
         self.batch.texts.append(entry)

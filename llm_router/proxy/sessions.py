@@ -2,17 +2,20 @@
 
 A change of model costs the whole conversation's tokens at full price, and changes the voice. So a
 session keeps the model that answered it last until the breaker shuts that out, the model cannot
-serve a request, or a turn clearly belongs to a stronger category. The table is this process's own:
-with several workers a session may be held by one and be new to another.
+serve a request, or a turn clearly belongs to a stronger category. What is kept goes to the journal
+as well: a restart takes it up, and other workers follow.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from llm_router.classify.base import By, Decision
 from llm_router.clock import Clock
+from llm_router.ledger.entry import SessionKept
 from llm_router.proxy.body import ChatBody
 from llm_router.proxy.conversation import conversation_of
 from llm_router.routing.config import FALLBACK, RoutingConfig
@@ -26,26 +29,32 @@ CERTAIN = 0.7
 _WEAK = {FALLBACK: 0, "reasoning": 1, "code": 2}
 _STRONG = 3
 
+_Key = tuple[str, str]  # the client key's name, "" for none, and the session's
+
 
 class Held(Struct, frozen=True, gc=False):
-    """What a session has, and until when if nothing more comes."""
+    """What a session has since `at` (unix seconds), and until when (on the monotonic clock)."""
 
     category: str
     by: By
     confidence: float | None
     model: str
+    at: float
     until: float
 
 
 class Sessions:
-    """Remembers the sessions used last, at most `kept` of them."""
+    """Remembers the sessions used last, at most `kept` of them; `append` journals them."""
 
-    def __init__(self, clock: Clock, kept: int = KEPT) -> None:
+    def __init__(
+        self, clock: Clock, append: Callable[[SessionKept], None], kept: int = KEPT
+    ) -> None:
         self._clock = clock
+        self._append = append
         self._limit = kept
-        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._held: OrderedDict[_Key, Held] = OrderedDict()
 
-    def find(self, key: str) -> Held | None:
+    def find(self, key: _Key) -> Held | None:
         held = self._held.get(key)
         if held is None:
             return None
@@ -54,11 +63,39 @@ class Sessions:
             return None
         return held
 
-    def keep(self, key: str, decision: Decision, model: str) -> None:
+    def keep(self, key: _Key, decision: Decision, model: str) -> None:
         """Note that a model answered; the session stays with it."""
-        until = self._clock.monotonic() + IDLE_S
-        held = Held(decision.category, decision.by, decision.confidence, model, until)
-        self._held[key] = held
+        client_key, name = key
+        kept = SessionKept(
+            name,
+            client_key,
+            self._clock.wall(),
+            decision.category,
+            decision.by,
+            decision.confidence,
+            model,
+        )
+        self._append(kept)
+        self._take(kept)
+
+    def follow(self, kept: Iterable[SessionKept]) -> None:
+        """Take up what is stored: what was kept before the start, or by other processes."""
+        for entry in kept:
+            held = self._held.get((entry.client_key, entry.session))
+            if held is None or entry.at > held.at:
+                self._take(entry)
+
+    def _take(self, kept: SessionKept) -> None:
+        age_s = max(0.0, self._clock.wall() - kept.at)
+        key = (kept.client_key, kept.session)
+        self._held[key] = Held(
+            kept.category,
+            cast(By, kept.classifier),
+            kept.confidence,
+            kept.model,
+            kept.at,
+            self._clock.monotonic() + IDLE_S - age_s,
+        )
         self._held.move_to_end(key)
         if len(self._held) > self._limit:
             self._held.popitem(last=False)
@@ -73,9 +110,9 @@ class Session(Struct, frozen=True):
     is_guessed: bool
 
     @property
-    def _key(self) -> str:
+    def _key(self) -> _Key:
         """A session is its client's: two of them may well choose the same name."""
-        return f"{self.client_key or ''}\0{self.name}"
+        return self.client_key or "", self.name
 
     def held(self, config: RoutingConfig, *, is_new: bool) -> Held | None:
         """Return what it has, if the configuration still has that, too.

@@ -12,7 +12,7 @@ from msgspec.structs import astuple
 
 from llm_router.errors import StorageError
 from llm_router.ledger.fold import Advance, AttemptRow, Batch, RequestRow
-from llm_router.storage import breakers, costs, shadows, tally, texts
+from llm_router.storage import breakers, costs, sessions, shadows, tally, texts
 from llm_router.storage.inserts import Insert, portions
 
 # Saying nothing (NULL) never unsays anything; what is said later corrects what was said before.
@@ -97,6 +97,8 @@ def write(db: sqlite3.Connection, batch: Batch) -> None:
         breakers.write_changes(db, batch.breakers)
     if batch.shadows:
         shadows.write(db, batch.shadows)
+    if batch.sessions:
+        sessions.write(db, batch.sessions)
     if batch.texts:
         texts.write(db, batch.texts)
 

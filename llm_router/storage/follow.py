@@ -19,6 +19,7 @@ POLL_S = 0.05
 _MARKS = """
 SELECT (SELECT max(version) FROM config_versions)     AS config,
        (SELECT max(serial) FROM breakers)             AS breakers,
+       (SELECT max(serial) FROM sessions)             AS sessions,
        (SELECT fetched_at FROM models LIMIT 1)        AS models
 """
 
@@ -27,7 +28,7 @@ React = Callable[[Any], Awaitable[None]]
 
 
 async def follow(database: Readable, reactions: Mapping[str, React]) -> NoReturn:
-    """React to every change of `config`, `breakers` and `models`; a task.
+    """React to every change of `config`, `breakers`, `sessions` and `models`; a task.
 
     `database` is read by nobody else: a long query must not keep a change waiting.
     """

@@ -101,6 +101,13 @@ async def test_a_session_keeps_its_model_until_a_stronger_category_comes(
     assert rows[2]["rule"].startswith(f"the session keeps {AURORA}; this turn alone: conversation")
 
 
+async def test_a_restart_does_not_forget_sessions(start: Start, upstream: DemoUpstream) -> None:
+    async with start(classifier=STICKY) as router:
+        assert await served(router, CODE) == ["code", GLM]
+    async with start(classifier=STICKY) as router:
+        assert await served(router, WHY) == ["code", GLM]
+
+
 async def test_a_session_moves_when_its_model_is_shut_out_and_stays_there(
     start: Start, upstream: DemoUpstream
 ) -> None:

@@ -164,7 +164,7 @@ async def test_a_message_that_can_be_read_in_two_ways_is_not_classified(
 
 
 def in_session(name: str = "s") -> Session:
-    return Session(Sessions(Clock()), None, name, is_guessed=False)
+    return Session(Sessions(Clock(), lambda kept: None), None, name, is_guessed=False)
 
 
 async def test_a_session_keeps_category_and_model(classifier: FakeClassifier) -> None:

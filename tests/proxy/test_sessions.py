@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from llm_router.classify.base import Decision
+from llm_router.ledger.entry import SessionKept
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.conversation import PREFIX
 from llm_router.proxy.sessions import IDLE_S, Held, Session, Sessions, in_session, session_of
@@ -22,8 +23,13 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def table(clock: Clock) -> Sessions:
-    return Sessions(clock)
+def journaled() -> list[SessionKept]:
+    return []
+
+
+@pytest.fixture
+def table(clock: Clock, journaled: list[SessionKept]) -> Sessions:
+    return Sessions(clock, journaled.append)
 
 
 def session(table: Sessions, name: str = "s", client: str | None = "laptop") -> Session:
@@ -31,7 +37,7 @@ def session(table: Sessions, name: str = "s", client: str | None = "laptop") -> 
 
 
 def held(category: str, confidence: float | None = 0.9) -> Held:
-    return Held(category, "keywords", confidence, GLM, 1e9)
+    return Held(category, "keywords", confidence, GLM, 0, 1e9)
 
 
 # What is remembered
@@ -62,11 +68,55 @@ def test_a_session_ends_an_hour_after_its_last_answer(table: Sessions, clock: Cl
 
 def test_the_table_is_bounded(clock: Clock) -> None:
     """T23"""
-    table = Sessions(clock, kept=2)
+    table = Sessions(clock, lambda kept: None, kept=2)
     for name in ("a", "b", "a", "c"):
         session(table, name).keep(CODE, GLM)
     kept = [name for name in "abc" if session(table, name).held(CONFIG, is_new=False)]
     assert kept == ["a", "c"]
+
+
+def test_what_is_kept_is_journaled(
+    table: Sessions, clock: Clock, journaled: list[SessionKept]
+) -> None:
+    session(table).keep(CODE, GLM)
+    session(table, client=None).keep(CODE, MINI)
+    assert journaled == [
+        SessionKept("s", "laptop", clock.wall(), "code", "keywords", 0.9, GLM),
+        SessionKept("s", "", clock.wall(), "code", "keywords", 0.9, MINI),
+    ]
+
+
+def test_what_others_kept_is_followed_unless_it_is_older(
+    table: Sessions, clock: Clock, journaled: list[SessionKept]
+) -> None:
+    now = clock.wall()
+
+    def kept(at: float, model: str) -> list[SessionKept]:
+        return [SessionKept("s", "laptop", at, "code", "local", 0.9, model)]
+
+    def model() -> str | None:
+        found = session(table).held(CONFIG, is_new=False)
+        return None if found is None else found.model
+
+    table.follow(kept(now - 10, GLM))
+    assert model() == GLM
+    table.follow(kept(now - 20, MINI))
+    assert model() == GLM
+    table.follow(kept(now - 5, MINI))
+    assert model() == MINI
+    session(table).keep(CODE, GLM)
+    table.follow(kept(now - 1, MINI))
+    assert model() == GLM
+    assert len(journaled) == 1, "what was read is not written again"
+
+
+def test_what_is_followed_ends_when_it_would_have_ended(table: Sessions, clock: Clock) -> None:
+    entry = SessionKept("s", "laptop", clock.wall() - IDLE_S + 10, "code", "local", 0.9, GLM)
+    table.follow([entry])
+    clock.pass_s(9)
+    assert session(table).held(CONFIG, is_new=False)
+    clock.pass_s(1)
+    assert session(table).held(CONFIG, is_new=False) is None
 
 
 def test_what_the_configuration_no_longer_has_is_not_held(table: Sessions) -> None:

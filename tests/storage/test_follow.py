@@ -22,9 +22,12 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
         yield database
 
 
+NAMES = ("config", "breakers", "sessions", "models")
+
+
 class Seen:
     def __init__(self) -> None:
-        self.marks: dict[str, list[Any]] = {"config": [], "breakers": [], "models": []}
+        self.marks: dict[str, list[Any]] = {name: [] for name in NAMES}
         self.trouble: StorageError | None = None
 
     async def react(self, name: str, mark: Any) -> None:
@@ -42,7 +45,7 @@ async def test_what_is_there_and_what_comes_is_heard_of_once(database: Database)
     async with open_reader(database.path) as reader:
         following = await follower(reader, seen)
         await following.look()
-        assert seen.marks == {"config": [], "breakers": [], "models": []}
+        assert seen.marks == {"config": [], "breakers": [], "sessions": [], "models": []}
         await database.transact(partial(write_changes, changes=[change("closed", "open", 10)]))
         await following.look()
         await following.look()
@@ -50,7 +53,12 @@ async def test_what_is_there_and_what_comes_is_heard_of_once(database: Database)
         await ConfigStore(database, ConfigHolder(default_config())).load_or_seed(default_config())
         await database.transact(partial(write_changes, changes=[change("open", "closed", 20)]))
         await following.look()
-        assert seen.marks == {"config": [None], "breakers": [None, 1], "models": []}
+        assert seen.marks == {
+            "config": [None],
+            "breakers": [None, 1],
+            "sessions": [],
+            "models": [],
+        }
 
 
 async def test_what_could_not_be_read_is_read_the_next_time_and_said_once(

@@ -68,6 +68,30 @@ async def assert_sound_books(team: Crew, upstream: Upstream) -> None:
 # Shared truth
 
 
+async def test_every_worker_knows_what_a_session_stays_with(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    code, why = "Write a python function that parses json", "Why is the sky blue?"
+
+    def turn(text: str) -> dict[str, Any]:
+        return {"messages": [{"role": "user", "content": text}], "session_id": "s"}
+
+    async with crew(upstream, tmp_path, LLM_ROUTER_CLASSIFIER__STICKY="session") as team:
+        await send(team, "POST", "/v1/chat/completions", turn(code))
+        said: dict[int, str] = {}
+
+        async def agree() -> bool:
+            # The connection stays on one worker, which says who it is.
+            async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as http:
+                async with http.get(team.url + "/metrics") as metrics:
+                    pid = (await metrics.json())["router"]["pid"]
+                async with http.post(team.url + "/route/explain", json=turn(why)) as shown:
+                    said[pid] = (await shown.json())["category"]
+            return said == dict.fromkeys(team.workers, "code")
+
+        await eventually(agree)
+
+
 async def test_what_one_worker_is_told_all_of_them_know(upstream: Upstream, tmp_path: Path) -> None:
     async with crew(upstream, tmp_path, LLM_ROUTER_BREAKER__FAILURES="1") as team:
         body = {"name": "poems", "models": ["glm-5"], "keywords": ["sonnet"]}
