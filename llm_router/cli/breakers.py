@@ -1,16 +1,20 @@
-"""Which models and gates are shut out, until when and why; and letting them in again.
+"""Which models and gates are shut out, until when and why; letting them in, or holding them out.
 
-    llm-router breakers                  what the database knows
-    llm-router breakers reset MODEL      an alias or a full id; all for every model and gate
+    llm-router breakers                     what the database knows
+    llm-router breakers reset MODEL         an alias or a full id; all for every model and gate
+    llm-router breakers force MODEL open    nobody is let in, whatever comes (closed: everybody,
+                                            off: the breaker decides again)
 
-A reset goes through the running server and is in force at once; without one it is written for
-the next start.
+Both go through the running server and are in force at once; without one they are written for the
+next start.
 """
 
 import argparse
 import asyncio
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +33,7 @@ from llm_router.errors import NotFound
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.ledger.ingest import Ingestor
 from llm_router.routing.breaker import ALL, Breakers
+from llm_router.routing.gates import Forced
 from llm_router.routing.names import near, safe
 from llm_router.routing.snapshot import BreakerView, view_of_row
 from llm_router.settings_load import Loaded
@@ -43,19 +48,26 @@ _COLOURS = {"closed": "green", "half_open": "yellow", "open": "red"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", nargs="?", choices=("reset",), help="let a model in again")
+    actions = "reset: let a model in again; force: hold its breaker at a state"
+    parser.add_argument("action", nargs="?", choices=("reset", "force"), help=actions)
     parser.add_argument("model", nargs="?", help="an alias, a full id, a gate, or all")
+    states = "for force: open (nobody passes), closed (everybody does), off"
+    parser.add_argument("state", nargs="?", choices=("open", "closed", "off"), help=states)
     parser.add_argument("--json", action="store_true", help="print JSON")
     ledger_options(parser)
     parser.set_defaults(wrong_usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.action and not args.model:
+    if args.action == "reset" and not args.model:
         args.wrong_usage("reset needs the name of a model, or all")
+    if (args.action == "force") != (args.state is not None):
+        args.wrong_usage("force needs the name of a model, and open, closed or off")
     loaded = load(args)
     path = args.db or loaded.settings.ledger.path
-    return _reset(loaded, path, args) if args.action else _list(path, args.json)
+    if args.action == "reset":
+        return _reset(loaded, path, args)
+    return _force(loaded, path, args) if args.action else _list(path, args.json)
 
 
 def _list(path: Path, is_json: bool) -> int:
@@ -89,7 +101,7 @@ def _table(views: list[BreakerView]) -> Table:
         facts = view.as_dict()
         table.add_row(
             escape(view.subject),
-            f"[{_COLOURS[view.state]}]{view.state}[/]",
+            f"[{_COLOURS[view.state]}]{view.state}[/]{' (forced)' if view.forced else ''}",
             *(escape(facts[key] or "") for key in ("since", "until", "cooldown_until", "reason")),
         )
     return table
@@ -110,26 +122,57 @@ def _reset(loaded: Loaded, path: Path, args: argparse.Namespace) -> int:
     return 0
 
 
+def _force(loaded: Loaded, path: Path, args: argparse.Namespace) -> int:
+    to: Forced | None = None if args.state == "off" else args.state
+    if url := server_url(path):
+        where = f"/circuit-breaker/force/{quote(args.model, safe='')}"
+        answer = ask(loaded.settings, url, "POST", where, {"state": args.state})
+    else:
+        answer = asyncio.run(_force_rows(loaded, path, args.model, to))
+    if args.json:
+        write_json(answer)
+    else:
+        state = f"is forced {to}" if to else "is left to itself"
+        sys.stdout.write(f"{answer['model']} {state}\n")
+    return 0
+
+
 async def _reset_rows(loaded: Loaded, path: Path, name: str) -> dict[str, Any]:
-    """Do what the server would: take up the rows, reset, and write what changed."""
+    async with _offline(loaded, path, name, {ALL}) as (breakers, subject):
+        shut = {view.subject for view in breakers.views() if not view.is_clear}
+        breakers.reset(subject)
+    return {"reset": subject, "cleared": sorted(shut if subject == ALL else shut & {subject})}
+
+
+async def _force_rows(loaded: Loaded, path: Path, name: str, to: Forced | None) -> dict[str, Any]:
+    async with _offline(loaded, path, name, set()) as (breakers, subject):
+        if subject.startswith("gate:"):
+            raise NotFound("a gate cannot be forced")
+        breakers.force(subject, to)
+    return {"model": subject, "forced": to}
+
+
+@asynccontextmanager
+async def _offline(
+    loaded: Loaded, path: Path, name: str, words: set[str]
+) -> AsyncIterator[tuple[Breakers, str]]:
+    """Do what the server would: take up the rows, and write what is changed until the end."""
     changes: list[BreakerChanged] = []
     clock = SystemClock()
     breakers = Breakers(
         loaded.settings.breaker, clock, changes.append, lease_s=0, boot_id=platform.boot_id()
     )
     async with open_database(path) as database:
-        # What a server that died has left in its journal would undo the reset at the next start.
+        # What a server that died has left in its journal would undo the change at the next start.
         await Ingestor(SqliteLedger(database), journal_folder(path), clock).recover()
         rows = await load_rows(database)
         config = await stored_config(database) or loaded.seed
-        known = {row.subject for row in rows} | config.model_ids() | {ALL}
+        known = {row.subject for row in rows} | config.model_ids() | words
         subject = config.model_id(name)
         if subject not in known:
             raise NotFound(
                 f"no model {safe(name)} has been called or configured{near(name, known)}"
             )
         breakers.restore(rows)
-        shut = {view.subject for view in breakers.views() if not view.is_clear}
-        breakers.reset(subject)
+        yield breakers, subject
         await database.transact(partial(write_changes, changes=changes))
-    return {"reset": subject, "cleared": sorted(shut if subject == ALL else shut & {subject})}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import Failure
-from llm_router.routing.gates import Gate, Limits, State
+from llm_router.routing.gates import Force, Forced, Gate, Limits, State
 from llm_router.routing.permits import GateName, Permit, ProbeDue, Refusal
 from llm_router.routing.snapshot import (
     LONGEST_COOLDOWN_S,
@@ -182,6 +182,14 @@ class Breakers:
             gate.reset(self._latest, "reset by an operator")
         return bool(gates)
 
+    def force(self, model: str, to: Forced | None) -> None:
+        """Hold a model's breaker open or closed, whatever comes, until it is told otherwise."""
+        gate = self._gate(model)
+        if to is not None:
+            gate.force(to, self._latest, f"forced {to} by an operator")
+        elif gate.forced is not None:
+            gate.force(None, self._latest, "released by an operator")
+
     def views(self) -> list[BreakerView]:
         """Return the three gates, then the models seen, by name."""
         now, wall = self._clock.monotonic(), self._clock.wall()
@@ -214,7 +222,7 @@ class Breakers:
             wait_left_s, cooldown_left_s = time_left(row, longest_s, self._clock, self._boot_id)
             gate = self._shared.get(row.subject) or self._models.get(row.subject)
             if gate is None:
-                if row.state == "closed" and not cooldown_left_s:
+                if row.state == "closed" and not cooldown_left_s and row.forced is None:
                     continue
                 gate = self._add(row.subject)
             if row.stamp >= gate.stamp:
@@ -224,6 +232,7 @@ class Breakers:
                     row.since,
                     row.wait_s or 0.0,
                     row.stamp,
+                    row.forced,
                     wait_left_s=wait_left_s,
                     cooldown_left_s=cooldown_left_s,
                     latest=self._latest,
@@ -256,8 +265,9 @@ class Breakers:
     def _evict(self) -> None:
         """Forget an eighth of the models, those about which there is least to remember."""
 
-        def weight(gate: Gate) -> tuple[bool, float, int]:
-            return gate.state != "closed", gate.cooldown_until, len(gate.failed)
+        def weight(gate: Gate) -> tuple[bool, bool, float, int]:
+            is_open = gate.state != "closed"
+            return gate.forced is not None, is_open, gate.cooldown_until, len(gate.failed)
 
         for gate in heapq.nsmallest(MAX_MODELS // 8, self._models.values(), key=weight):
             del self._models[gate.subject]
@@ -277,13 +287,15 @@ class Breakers:
         name, gate, _ = refusing[0]
         return Refusal(name, max(left for *_, left in refusing), gate.reason or gate.state)
 
-    def _report(self, gate: Gate, before: State, request_id: str | None) -> None:
-        if gate.state != before:
+    def _report(
+        self, gate: Gate, before: State, request_id: str | None, force: Force | None
+    ) -> None:
+        if gate.state != before or force is not None:
             level = logging.WARNING if gate.state == "open" else logging.INFO
             log.log(
                 level, "breaker %s: %s -> %s, %s", gate.subject, before, gate.state, gate.reason
             )
-        self._on_change(change_of(gate, before, request_id, self._clock, self._boot_id))
+        self._on_change(change_of(gate, before, request_id, self._clock, self._boot_id, force))
 
 
 def _clamped(asked_s: float | None, default_s: float) -> float:

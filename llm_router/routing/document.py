@@ -42,6 +42,7 @@ from llm_router.routing.names import (
 _WORDS = {
     "extra_forbidden": "unknown field",
     "missing": "is missing",
+    "literal_error": "must be {expected}",
     "string_type": "must be text",
     "string_unicode": "must be text in valid Unicode",
     "string_too_short": "must not be empty",

@@ -15,9 +15,13 @@ from typing import Literal
 from llm_router.clock import Clock
 
 State = Literal["closed", "open", "half_open"]
+Forced = Literal["open", "closed"]
+Force = Literal["open", "closed", "off"]
 
 # While a probe is under way its result may come at any moment, long before its lease ends.
 PROBE_HINT_S = 5.0
+# Nobody knows for how long an operator will hold a gate open.
+FORCED_HINT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +33,17 @@ class Limits:
     longest_wait_s: float
 
 
-Report = Callable[["Gate", State, str | None], None]
+Report = Callable[["Gate", State, str | None, Force | None], None]
 
 
 class Gate:
     """`until` is the end of the wait when open, of the probe's lease when half-open.
 
-    `report` is called after every change with the gate, the state before, and the request that
-    caused it. `is_clear` is what the hot path reads: closed, and no cool-down. `stamp` grows with
-    every change: microseconds of the boot clock, which all processes of a machine share.
+    While `forced`, evidence moves nothing; only the cool-downs that a provider asks for still hold.
+    `report` is called after every change with the gate, the state before, the request that caused
+    it, and an operator's word if that was it. `is_clear` is what the hot path reads: closed, and no
+    cool-down. `stamp` grows with every change: microseconds of the boot clock, which all processes
+    of a machine share.
     """
 
     __slots__ = (
@@ -46,6 +52,7 @@ class Gate:
         "_report",
         "cooldown_until",
         "failed",
+        "forced",
         "horizon",
         "is_clear",
         "probe",
@@ -61,6 +68,7 @@ class Gate:
     def __init__(self, subject: str, limits: Limits, clock: Clock, report: Report) -> None:
         self.subject = subject
         self.state: State = "closed"
+        self.forced: Forced | None = None
         self.is_clear = True
         self.since = clock.wall()
         self.reason: str | None = None
@@ -79,6 +87,8 @@ class Gate:
 
     def wait_left_s(self, now: float) -> float:
         """Return 0 for "come in" (as the probe, unless closed), else seconds to wait."""
+        if self.forced == "open":
+            return FORCED_HINT_S
         if self.state == "closed" or now >= self.until:
             return 0.0
         left = self.until - now
@@ -134,7 +144,7 @@ class Gate:
     ) -> None:
         """Count a failure; `wait_s` replaces the wait of the limits if it opens the gate."""
         if self.state == "closed":
-            if number <= self.horizon:
+            if number <= self.horizon or self.forced is not None:
                 return
             self.failed.append(number)
             if len(self.failed) < self._limits.failures:
@@ -166,11 +176,20 @@ class Gate:
 
     def reset(self, latest: int, reason: str) -> None:
         """Close and forget everything; calls admitted up to `latest` can no longer speak."""
-        if self.is_clear and not self.failed:
+        if self.forced is not None:
+            self.force(None, latest, reason)
+        elif self.is_clear and not self.failed:
             self.horizon = latest
         else:
             self.cooldown_until = 0.0
             self._close(reason, latest, None)
+
+    def force(self, to: Forced | None, latest: int, reason: str) -> None:
+        """Hold the gate open or closed until the next word; None lets it begin anew, closed."""
+        self.forced = to
+        self.horizon, self.failed, self.probe = latest, [], 0
+        self.wait_s = self.cooldown_until = 0.0
+        self._move(to or "closed", 0.0, reason, None, to or "off")
 
     def take(
         self,
@@ -179,6 +198,7 @@ class Gate:
         since: float,
         wait_s: float,
         stamp: int,
+        forced: Forced | None = None,
         *,
         wait_left_s: float,
         cooldown_left_s: float,
@@ -195,6 +215,7 @@ class Gate:
         if stamp != self.stamp:
             self.probe = 0  # if there is one, it is another process's
         self.state = state
+        self.forced = forced
         self.reason = reason
         self.since = since
         self.wait_s = wait_s
@@ -235,15 +256,22 @@ class Gate:
         self.wait_s = 0.0
         self._move("closed", 0.0, reason, request_id)
 
-    def _move(self, state: State, until: float, reason: str, request_id: str | None) -> None:
+    def _move(
+        self,
+        state: State,
+        until: float,
+        reason: str,
+        request_id: str | None,
+        force: Force | None = None,
+    ) -> None:
         before, self.state = self.state, state
         self.until = until
         self.reason = reason
         self.is_clear = state == "closed" and self.cooldown_until == 0.0
         if before != state:
             self.since = self._clock.wall()
-        self._changed(before, request_id)
+        self._changed(before, request_id, force)
 
-    def _changed(self, before: State, request_id: str | None) -> None:
+    def _changed(self, before: State, request_id: str | None, force: Force | None = None) -> None:
         self.stamp = max(self.stamp + 1, int(self._clock.monotonic() * 1e6))
-        self._report(self, before, request_id)
+        self._report(self, before, request_id, force)

@@ -33,10 +33,15 @@ class Claimed:
 def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
     """Return what a change makes of the row; None if it comes too late to make anything of it."""
     if row is None:
-        return Settled(_row(change), change.from_state != change.to_state)
+        is_move = change.from_state != change.to_state or change.force is not None
+        return Settled(_row(change), is_move)
     if not _is_newer(row, change):
         return None
+    if change.force is not None:
+        return Settled(_row(change), is_move=True)
     cooled = replace(_cooled(row, change), stamp=max(row.stamp, change.stamp))
+    if row.forced is not None and change.to_state != row.state:
+        return Settled(cooled, is_move=False)  # an operator's word is above any evidence
     is_rest = change.from_state == change.to_state
     if row.state != change.from_state and (is_rest or change.to_state != "closed"):
         # Somebody has moved it meanwhile, which stands; the newer stamp lets the sender see it.
@@ -48,6 +53,7 @@ def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
         cooldown_until=cooled.cooldown_until,
         cooldown_boot_s=cooled.cooldown_boot_s,
         stamp=cooled.stamp,
+        forced=row.forced,
     )
     return Settled(after, is_move)
 
@@ -102,4 +108,5 @@ def _row(change: BreakerChanged) -> StoredBreaker:
         failures=change.failures,
         wait_s=change.wait_s,
         stamp=change.stamp,
+        forced=None if change.force == "off" else change.force,
     )

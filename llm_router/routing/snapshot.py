@@ -9,7 +9,7 @@ from typing import Any
 
 from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.gates import Gate, State
+from llm_router.routing.gates import Force, Forced, Gate, State
 
 LONGEST_COOLDOWN_S = 3600.0
 
@@ -25,6 +25,7 @@ class BreakerView:
     reason: str | None = None
     cooldown_until: float | None = None
     failures: int = 0
+    forced: Forced | None = None
 
     @property
     def is_gate(self) -> bool:
@@ -32,7 +33,8 @@ class BreakerView:
 
     @property
     def is_clear(self) -> bool:
-        return self.state == "closed" and self.cooldown_until is None and not self.failures
+        is_closed = self.state == "closed" and self.forced is None
+        return is_closed and self.cooldown_until is None and not self.failures
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON, times as UTC text; the name is `gate` or `model`."""
@@ -44,6 +46,7 @@ class BreakerView:
             "reason": self.reason,
             "cooldown_until": _text(self.cooldown_until),
             "failures": self.failures,
+            "forced": self.forced,
         }
 
 
@@ -63,6 +66,7 @@ class StoredBreaker:
     failures: int
     wait_s: float | None
     stamp: int = 0
+    forced: Forced | None = None
 
 
 def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
@@ -71,10 +75,11 @@ def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
         subject=gate.subject,
         state=gate.state_at(now),
         since=gate.since,
-        until=None if gate.state == "closed" else wall + gate.until - now,
+        until=None if gate.state == "closed" or gate.forced else wall + gate.until - now,
         reason=gate.reason,
         cooldown_until=wall + cooling_s if cooling_s else None,
         failures=len(gate.failed),
+        forced=gate.forced,
     )
 
 
@@ -90,11 +95,17 @@ def view_of_row(row: StoredBreaker, wall: float) -> BreakerView:
         reason=row.reason,
         cooldown_until=row.cooldown_until if is_cooling else None,
         failures=row.failures,
+        forced=row.forced,
     )
 
 
 def change_of(
-    gate: Gate, before: State, request_id: str | None, clock: Clock, boot_id: str | None
+    gate: Gate,
+    before: State,
+    request_id: str | None,
+    clock: Clock,
+    boot_id: str | None,
+    force: Force | None = None,
 ) -> BreakerChanged:
     """Return the whole state of a gate that has just changed, for the journal."""
     wall = clock.wall()
@@ -107,13 +118,14 @@ def change_of(
         reason=gate.reason or "",
         request_id=request_id,
         until=view.until,
-        until_boot_s=None if gate.state == "closed" else gate.until,
+        until_boot_s=None if view.until is None else gate.until,
         cooldown_until=view.cooldown_until,
         cooldown_boot_s=None if view.cooldown_until is None else gate.cooldown_until,
         boot_id=boot_id,
         failures=len(gate.failed),
         wait_s=gate.wait_s,
         stamp=gate.stamp,
+        force=force,
     )
 
 

@@ -15,12 +15,12 @@ from llm_router.storage.readable import Readable
 _PUT = """
 INSERT OR REPLACE INTO breakers (
     subject, state, since, until, until_boot_s, cooldown_until, cooldown_boot_s,
-    boot_id, reason, failures, wait_s, stamp, serial)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(serial), 0) + 1 FROM breakers))
+    boot_id, reason, failures, wait_s, stamp, forced, serial)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(serial), 0) + 1 FROM breakers))
 """
 # Clients may name models without end; as many are remembered here as in memory.
 _FORGET = """
-DELETE FROM breakers WHERE state = 'closed'
+DELETE FROM breakers WHERE state = 'closed' AND forced IS NULL
 AND serial < (SELECT serial FROM breakers ORDER BY serial DESC LIMIT 1 OFFSET ?)
 """
 _ADD_TRANSITION = """
@@ -58,12 +58,14 @@ class Transition:
 def write_changes(db: sqlite3.Connection, changes: Iterable[BreakerChanged]) -> None:
     """Let changes take effect in the order in which they happened; `routing.merge` says how."""
     for change in sorted(changes, key=lambda change: change.stamp):
-        settled = settle(_row_of(db, change.subject), change)
+        before = _row_of(db, change.subject)
+        settled = settle(before, change)
         if settled is None:
             continue
         db.execute(_PUT, _values(settled.row))
         if settled.is_move:
-            move = (change.subject, change.from_state, change.to_state, change.reason)
+            left = before.state if before is not None else change.from_state
+            move = (change.subject, left, change.to_state, change.reason)
             db.execute(_ADD_TRANSITION, (utc_text(change.at), *move, change.request_id))
     db.execute(_FORGET, (MAX_MODELS - 1,))
 
@@ -122,6 +124,7 @@ def _stored(row: sqlite3.Row) -> StoredBreaker:
         failures=row["failures"],
         wait_s=row["wait_s"],
         stamp=row["stamp"],
+        forced=row["forced"],
     )
 
 
@@ -139,6 +142,7 @@ def _values(row: StoredBreaker) -> tuple[object, ...]:
         row.failures,
         row.wait_s,
         row.stamp,
+        row.forced,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which models and gates are shut out, until when and why; and opening them by hand."""
+"""Which models and gates are shut out, until when and why; letting them in and holding them out."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from llm_router.routing.breaker import ALL, BreakerView
 from llm_router.routing.catalog import near_names
 from llm_router.routing.names import safe
 from llm_router.storage.breakers import transitions
+from llm_router.web.bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 
@@ -52,6 +53,21 @@ async def reset(request: web.Request) -> web.Response:
     return json_answer({"reset": subject, "cleared": sorted(cleared)})
 
 
+async def force(request: web.Request) -> web.Response:
+    """Hold a model's breaker open or closed until the next word; `off` leaves it to itself."""
+    state = (await read_document(request, ForceBody)).state
+    to = None if state == "off" else state
+    name = request.match_info["model"]
+    config, breakers = request.app[CONFIG].current, request.app[BREAKERS]
+    subject = config.model_id(name)
+    seen = {view.subject for view in breakers.views() if not view.is_gate}
+    if subject not in config.model_ids() | seen:
+        raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
+    breakers.force(subject, to)
+    await _flush(request)
+    return json_answer({"model": subject, "forced": to})
+
+
 async def _transitions(request: web.Request) -> list[dict[str, Any]] | None:
     """Return the latest moves, or None while the database cannot answer: the rest still can."""
     try:
@@ -83,4 +99,5 @@ def _unknown(name: str, known: Iterable[str]) -> NotFound:
 ROUTES = (
     Route("GET", "/circuit-breaker", show, Scope.ADMIN),
     Route("POST", "/circuit-breaker/reset/{model:.+}", reset, Scope.ADMIN),
+    Route("POST", "/circuit-breaker/force/{model:.+}", force, Scope.ADMIN),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from llm_router.cli import main
 from llm_router.clock import SystemClock
@@ -125,6 +126,55 @@ def test_a_reset_needs_a_name(folder: Path, capsys: pytest.CaptureFixture[str]) 
     status, _, err = run(capsys, "reset")
     assert status == 2
     assert "needs the name of a model" in err
+
+
+def test_without_a_server_a_model_is_held_from_the_next_start_on(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(folder / "router.db")
+    assert run(capsys, "force", "glm-5", "closed") == (0, f"{GLM} is forced closed\n", "")
+    stored = rows(folder / "router.db")[GLM]
+    assert (stored.state, stored.forced) == ("closed", "closed")
+    assert "closed (forced)" in run(capsys)[1]
+    assert json.loads(run(capsys, "force", GLM, "off", "--json")[1]) == {
+        "model": GLM,
+        "forced": None,
+    }
+    assert rows(folder / "router.db")[GLM].forced is None
+
+
+def test_a_gate_cannot_be_held(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fill(folder / "router.db")
+    status, _, err = run(capsys, "force", "gate:account", "closed")
+    assert status == 1
+    assert "a gate cannot be forced" in err
+
+
+@pytest.mark.parametrize("args", [["force"], ["force", GLM], ["reset", GLM, "open"]])
+def test_force_needs_a_name_and_a_state(
+    folder: Path, capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    status, _, err = run(capsys, *args)
+    assert status == 2
+    assert "open, closed or off" in err
+
+
+async def test_a_running_server_is_asked_to_hold(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[Any] = []
+
+    async def force(request: web.Request) -> web.Response:
+        asked.append((request.match_info["model"], await request.json()))
+        return web.json_response({"model": GLM, "forced": "open"})
+
+    app = web.Application()
+    app.router.add_post("/circuit-breaker/force/{model:.+}", force)
+    async with TestServer(app) as server, open_database(folder / "router.db") as database:
+        database.announce(str(server.make_url("")).rstrip("/"))
+        status, out, _ = await asyncio.to_thread(run, capsys, "force", GLM, "open")
+    assert (status, out) == (0, f"{GLM} is forced open\n")
+    assert asked == [(GLM, {"state": "open"})]
 
 
 async def test_a_running_server_is_asked_to_reset(

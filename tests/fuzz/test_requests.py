@@ -21,6 +21,9 @@ BLOCKED_MS = 50
 MIB = 1024 * 1024
 
 ADMIN = {
+    "/circuit-breaker/force/glm-5": shapes.objects(
+        state=st.sampled_from(["open", "closed", "off"])
+    ),
     "/config/category": shapes.category_bodies,
     "/config/model-mapping": shapes.mapping_bodies,
     "/route/explain": shapes.chat_bodies,

@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.breaker import Breakers, Permit, StoredBreaker
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.gates import Forced
 from llm_router.settings import BreakerSettings
 from tests.fakes.clock import Clock
 
@@ -34,6 +35,7 @@ class Histories(RuleBasedStateMachine):
         super().__init__()
         self.clock = Clock()
         self.rows: dict[str, BreakerChanged] = {}
+        self.forced: dict[str, Forced | None] = {}
         self.live: dict[str, list[tuple[Permit, float]]] = {model: [] for model in MODELS}
         self.restart_process()
 
@@ -41,7 +43,8 @@ class Histories(RuleBasedStateMachine):
         before = self.rows.get(change.subject)
         # The rows are a chain: each starts in the state where the one before it ended.
         assert change.from_state == (before.to_state if before else "closed")
-        assert (change.until_boot_s is None) == (change.to_state == "closed")
+        is_held = self.forced.get(change.subject) is not None or change.force is not None
+        assert (change.until_boot_s is None) == (change.to_state == "closed" or is_held)
         self.rows[change.subject] = change
 
     def restart_process(self) -> None:
@@ -55,6 +58,8 @@ class Histories(RuleBasedStateMachine):
 
     def is_held(self, model: str) -> bool:
         """Whether the rows say that the model is open and waiting."""
+        if self.forced.get(model) == "open":
+            return True
         row = self.rows.get(model)
         return (
             row is not None
@@ -124,7 +129,8 @@ class Histories(RuleBasedStateMachine):
         before = {model: self.breakers.peek(model) for model in MODELS}
         probing = {v.subject for v in self.breakers.views() if v.state == "half_open"}
         self.restart_process()
-        self.breakers.restore([stored(row) for row in list(self.rows.values())])
+        rows = [stored(row, self.forced.get(row.subject)) for row in self.rows.values()]
+        self.breakers.restore(rows)
         self.live = {model: [] for model in MODELS}
         for model in MODELS:
             if not probing:
@@ -132,10 +138,27 @@ class Histories(RuleBasedStateMachine):
 
     @rule(subject=st.sampled_from([*MODELS, "all"]))
     def reset(self, subject: str) -> None:
+        self.forced = {} if subject == "all" else {**self.forced, subject: None}
         self.breakers.reset(subject)
         for model in MODELS if subject == "all" else (subject,):
             self.live[model] = []
             assert self.view(model) in ((), ("closed", 0))
+
+    @rule(model=st.sampled_from(MODELS), to=st.sampled_from([None, "open", "closed"]))
+    def force(self, model: str, to: Forced | None) -> None:
+        is_changed = to is not None or self.forced.get(model) is not None
+        self.forced[model] = to
+        self.breakers.force(model, to)
+        if is_changed:
+            self.live[model] = []
+            assert self.view(model) == (to or "closed", 0)
+
+    @invariant()
+    def an_operators_word_holds(self) -> None:
+        for view in self.breakers.views():
+            assert view.forced == self.forced.get(view.subject)
+            if view.forced is not None:
+                assert view.state == view.forced
 
     def view(self, model: str) -> tuple[object, ...]:
         return next(
@@ -151,7 +174,7 @@ class Histories(RuleBasedStateMachine):
             assert len(alive) == (1 if view.state == "half_open" else 0)
 
 
-def stored(row: BreakerChanged) -> StoredBreaker:
+def stored(row: BreakerChanged, forced: Forced | None) -> StoredBreaker:
     return StoredBreaker(
         subject=row.subject,
         state=row.to_state,  # type: ignore[arg-type]  # a str on the wire
@@ -164,6 +187,7 @@ def stored(row: BreakerChanged) -> StoredBreaker:
         reason=row.reason,
         failures=row.failures,
         wait_s=row.wait_s,
+        forced=forced,
     )
 
 

@@ -117,6 +117,7 @@ async def test_configured_models_are_listed_before_they_are_called(router: Route
             "reason": None,
             "cooldown_until": None,
             "failures": 0,
+            "forced": None,
         }
     ]
     assert [gate["gate"] for gate in shown["gates"]] == [
@@ -140,6 +141,7 @@ async def test_an_open_breaker_shows_until_when_and_why(router: Router) -> None:
         "reason": "3 failures in a row, the last: upstream_5xx",
         "cooldown_until": None,
         "failures": 3,
+        "forced": None,
     }
     assert shown["transitions"] == [
         {
