@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from reliability import __doc__ as about
-from reliability import kills, nth, powercut, restarts, soak
+from reliability import crew, kills, nth, powercut, restarts, soak
 from reliability.report import Report
 
 
@@ -20,6 +20,7 @@ class Trial(Protocol):
 
 TRIALS: dict[str, tuple[Trial, int]] = {
     "kills": (kills.run, 1000),
+    "crew": (crew.run, 300),
     "powercut": (powercut.run, 200),
     "restarts": (restarts.run, 20),
     "nth": (nth.run, 300),

@@ -496,6 +496,35 @@ async def test_a_row_that_breaks_a_rule_of_the_schema_is_refused_for_good(
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+@given(order=st.lists(st.integers(0, 4), max_size=12), twice=st.booleans())
+def test_entries_that_stand_there_twice_are_rows_once(
+    order: list[int], twice: bool, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """F89: in one file, or in a copy of it that somebody has put beside it."""
+    content = [framed(*whole_request(f"r{n}", f"a{n}")) for n in order]
+    path = tmp_path_factory.mktemp("twice") / "router.db"
+
+    async def recover() -> list[tuple[Any, ...]]:
+        async with open_database(path) as database:
+            folder = LedgerSettings(path=path).journals
+            dead_segment(folder, *content, process="0-1-dead")
+            if twice:
+                dead_segment(folder, *content, process="0-2-dead")
+            await Ingestor(SqliteLedger(database), folder, MovableClock()).recover()
+            assert segments.listed(folder) == []
+            return await rows(
+                database,
+                "SELECT count(*), count(outcome), (SELECT count(*) FROM attempts), "
+                "(SELECT coalesce(sum(requests), 0) FROM request_counters), "
+                "(SELECT coalesce(sum(attempts), 0) FROM attempt_counters) FROM requests",
+            )
+
+    assert asyncio.run(recover()) == [(len(set(order)),) * 5]
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_whatever_bytes_a_dead_journal_ends_in_the_start_goes_on(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

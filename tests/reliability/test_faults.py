@@ -145,16 +145,31 @@ def _failing() -> dict[str, Any]:
     return {"model": "demo/broken", "messages": [message]}
 
 
-def _can_mount() -> bool:
+def _can_unshare(*what: str) -> bool:
     if shutil.which("unshare") is None:
         return False
-    return not subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode
+    return not subprocess.run(["unshare", *what, "true"], capture_output=True).returncode
+
+
+@pytest.mark.skipif(not _can_unshare("-T"), reason="this machine lets nobody set a boot clock")
+@pytest.mark.parametrize(("asleep_s", "state"), [(200, "no_candidate"), (301, "upstream_failed")])
+async def test_a_breaker_waits_on_while_the_machine_sleeps(
+    tmp_path: Path, asleep_s: int, state: str
+) -> None:
+    """F78: after five minutes of sleep the model is tried again, and not before."""
+    async with staged(tmp_path) as stage:
+        for _ in range(3):
+            await send(stage.nursery.port, "POST", CHAT, _failing())
+        await stage.life.end()
+    later = ("unshare", "-T", "--boottime", str(asleep_s))
+    async with staged(tmp_path, within=later) as stage:
+        assert (await send(stage.nursery.port, "POST", CHAT, _failing())).error_type == state
 
 
 IN_A_TMPFS = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=4m none "$0" && exec "$@"')
 
 
-@pytest.mark.skipif(not _can_mount(), reason="this machine lets nobody mount a file system")
+@pytest.mark.skipif(not _can_unshare("-rm"), reason="this machine lets nobody mount a file system")
 async def test_a_full_disk_delays_rows_and_nothing_else(tmp_path: Path) -> None:
     """F84: traffic goes on, changes are refused in words, and with room again all rows come."""
     small = tmp_path / "small"

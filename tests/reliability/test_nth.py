@@ -11,6 +11,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("count", [5, pytest.param(100, marks=pytest.mark.slow)])
 async def test_whichever_call_to_the_disk_fails_nothing_is_lost_by_it(
     tmp_path: Path, count: int
