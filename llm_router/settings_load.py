@@ -27,6 +27,8 @@ from llm_router.settings_sources import (
 )
 from llm_router.settings_values import checked, is_loopback, is_secret
 
+_SHORTEST_KEY = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -71,11 +73,12 @@ def load(
     seed_file, raw = next(
         ((p, layer.document) for p, layer in layers if layer.document), (None, {})
     )
+    settings = _build(given)
     return Loaded(
-        _build(given),
+        settings,
         _seed(seed_file, raw),
         {key: given[key].where for key in KEYS if key in given},
-        (*doubts, *readable_by_others(with_secrets)),
+        (*doubts, *readable_by_others(with_secrets), *_short_keys(settings, given)),
         seed_file,
     )
 
@@ -173,6 +176,20 @@ def _check_keys(settings: Settings, given: Mapping[str, Given]) -> None:
             f"{given['server.admin_key'].where}: the admin key is also a client key; every client "
             "could change the configuration with it."
         )
+
+
+def _short_keys(settings: Settings, given: Mapping[str, Given]) -> Iterable[str]:
+    """Yield a warning for each setting with a key that is short enough to be guessed."""
+    admin, clients = settings.server.admin_key, settings.server.named_client_keys().values()
+    for key, secrets in (
+        ("server.admin_key", [admin.get_secret_value()] if admin else []),
+        ("server.client_keys", clients),
+    ):
+        if any(len(secret) < _SHORTEST_KEY for secret in secrets):
+            yield (
+                f"{given[key].where}: a key of fewer than {_SHORTEST_KEY} characters can be "
+                "guessed; `openssl rand -hex 32` makes one that cannot"
+            )
 
 
 def _seed(path: Path | None, raw: Mapping[str, Any]) -> RoutingConfig:

@@ -338,6 +338,26 @@ def test_aliases_and_categories_of_the_file_are_laid_over_the_defaults(tmp_path:
     assert seed.aliases["glm-5"] == "z-ai/glm-5"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_short"),
+    [
+        ("ROUTER_ADMIN_KEY", CANARY, True),
+        ("ROUTER_ADMIN_KEY", CANARY * 2, False),
+        ("ROUTER_CLIENT_KEYS", f"laptop:{CANARY},phone:{CANARY * 2}", True),
+        ("ROUTER_CLIENT_KEYS", f"a-name-that-is-long:{CANARY * 2}", False),
+    ],
+)
+def test_a_key_that_can_be_guessed_is_warned_about(
+    tmp_path: Path, name: str, value: str, is_short: bool
+) -> None:
+    """T13: and is not repeated."""
+    warnings = load_from(tmp_path, **{name: value}).warnings
+    assert len(warnings) == is_short
+    for warning in warnings:
+        assert warning.startswith(f"environment, {name}: a key of fewer than 20 characters")
+        assert CANARY not in warning
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="modes say nothing there")
 def test_secrets_that_others_can_read_are_warned_about(tmp_path: Path) -> None:
     """T38: keys on disk are the owner's alone."""

@@ -106,8 +106,8 @@ def test_without_a_key_it_says_where_to_put_one_and_how_to_do_without(
     ("given", "missing"),
     [
         ({}, "ROUTER_ADMIN_KEY and ROUTER_CLIENT_KEYS"),
-        ({"ROUTER_ADMIN_KEY": "the-admin-key"}, "ROUTER_CLIENT_KEYS"),
-        ({"ROUTER_CLIENT_KEYS": "a-client-key"}, "ROUTER_ADMIN_KEY"),
+        ({"ROUTER_ADMIN_KEY": "the-admin-key-of-this-test"}, "ROUTER_CLIENT_KEYS"),
+        ({"ROUTER_CLIENT_KEYS": "a-client-key-of-this-test"}, "ROUTER_ADMIN_KEY"),
     ],
     ids=["no key", "no client key", "no admin key"],
 )

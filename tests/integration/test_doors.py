@@ -37,6 +37,14 @@ class Door:
         return "\r\n".join(line for line in lines[:-2] if line).encode() + b"\r\n\r\n"
 
 
+# No version, no cookie, no hint to other origins, nothing that upstream or a library adds.
+SAID = {
+    *("allow", "cache-control", "connection", "content-length", "content-type", "date", "server"),
+    *("content-security-policy", "referrer-policy", "x-content-type-options"),
+    *("retry-after", "www-authenticate", "x-should-retry"),
+}
+
+
 def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
@@ -107,6 +115,7 @@ async def reached(router: Router, door: Door, let_in: list[Scope]) -> None:
         async with calling(router.url) as caller:
             caller.writer.write(door.request(method, path))
             reply = await caller.reply()
+        assert {name for name in reply.headers if not name.startswith("x-router-")} <= SAID
         expected = [scope] if scope in door.lets_in else []
         assert let_in == expected, (door.name, method, path, reply.status, reply.body)
         if not expected:
@@ -117,7 +126,7 @@ async def reached(router: Router, door: Door, let_in: list[Scope]) -> None:
 async def test_without_keys_this_machines_programs_are_let_in(
     router: Router, let_in: list[Scope]
 ) -> None:
-    """T03 T05 T06 T15 T37: and neither other sites' pages nor those behind a proxy."""
+    """T03 T05 T06 T15 T17 T28 T37: and neither other sites' pages nor those behind a proxy."""
     for door in (*WITHOUT_KEYS, *HOSTS):
         await reached(router, door, let_in)
 
