@@ -103,9 +103,10 @@ async def _get(http: aiohttp.ClientSession, url: str) -> Any:
 
 
 @asynccontextmanager
-async def crew(upstream: DemoUpstream, folder: Path, **environ: str) -> AsyncIterator[Crew]:
-    """Serve with two workers; whoever is left at the end is killed."""
-    count = 2
+async def crew(
+    upstream: DemoUpstream, folder: Path, count: int = 2, /, **environ: str
+) -> AsyncIterator[Crew]:
+    """Serve with so many workers; whoever is left at the end is killed."""
     environ = {"LLM_ROUTER_SERVER__WORKERS": str(count), **environ}
     async with serving(upstream, folder, **environ) as server:
         team = Crew(server, count)
