@@ -25,6 +25,14 @@ SET outcome = 'lost', finished_at = ?, error_class = 'process_died', cost_source
 WHERE id = ?
 """
 
+# No pause lasts a day: what is due later than that was put off by a clock that is set back now.
+_OPEN_COSTS = """
+SELECT attempt_id, reconciliations.generation_id, tries, coalesce(finished_at, next_try_at) AS since
+FROM reconciliations LEFT JOIN attempts ON attempts.id = attempt_id
+WHERE next_try_at <= ?1 OR next_try_at > strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '+1 day')
+ORDER BY next_try_at LIMIT ?2
+"""
+
 # A row that breaks the schema, or a number that no column holds.
 _NEVER_TAKEN = (sqlite3.IntegrityError, sqlite3.DataError, OverflowError)
 
@@ -78,13 +86,7 @@ class SqliteLedger:
         await self._database.transact(work)
 
     async def open_costs(self, due_at: str, limit: int) -> list[OpenCost]:
-        rows = await self._database.read(
-            "SELECT attempt_id, reconciliations.generation_id, tries, "
-            "coalesce(finished_at, next_try_at) AS since "
-            "FROM reconciliations LEFT JOIN attempts ON attempts.id = attempt_id "
-            "WHERE next_try_at <= ? ORDER BY next_try_at LIMIT ?",
-            (due_at, limit),
-        )
+        rows = await self._database.read(_OPEN_COSTS, (due_at, limit))
         return [OpenCost(*row) for row in rows]
 
     async def settle_cost(self, attempt_id: str, generation: Generation) -> None:

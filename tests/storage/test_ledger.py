@@ -165,6 +165,20 @@ async def test_postponed_costs_come_back_in_order_and_abandoned_ones_never(
     assert len(await ledger.open_costs("2026-01-31T12:00:08.000Z", 1)) == 1
 
 
+async def test_a_cost_put_off_by_a_clock_that_was_far_ahead_is_due_again(
+    ledger: SqliteLedger,
+) -> None:
+    """F77: it would otherwise be asked for in ten years."""
+    finished = attempt_finished("a", cost=None, source="unknown", generation_id="gen-a")
+    await tell(ledger, attempt_started("a"), finished)
+    await ledger.postpone_cost("a", "2036-01-31T12:00:00.000Z")
+    assert [cost.attempt_id for cost in await ledger.open_costs("2026-01-31T12:00:00.000Z", 9)] == [
+        "a"
+    ]
+    await ledger.postpone_cost("a", "2026-01-31T18:00:00.000Z")
+    assert await ledger.open_costs("2026-01-31T12:00:00.000Z", 9) == []
+
+
 LEARNED = Generation(700, Usage(11, 22, 3, 4), "Parasail", "z-ai/glm-5-x")
 
 
