@@ -7,7 +7,7 @@ from itertools import product
 
 from aiohttp import web
 
-from llm_router import keys, parts, shared_parts
+from llm_router import keys, parts
 from llm_router.clock import Clock, SystemClock
 from llm_router.load import Load
 from llm_router.proxy.in_flight import InFlight
@@ -61,6 +61,8 @@ def create_app(
 
 def create_worker(settings: Settings, *, clock: Clock | None = None) -> web.Application:
     """Return one of several that serve beside each other, while a ledger process writes."""
+    from llm_router import shared_parts  # of no use where one process does everything
+
     app = _serving(settings, RoutingConfig(0), clock or SystemClock())
     app.cleanup_ctx.extend(
         [
@@ -87,6 +89,8 @@ def create_ledger(
 
     `is_first`: no worker has begun yet, so nobody can be probing.
     """
+    from llm_router import shared_parts
+
     app = web.Application()
     _common(app, settings, seed, clock or SystemClock())
     app.cleanup_ctx.extend(

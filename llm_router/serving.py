@@ -5,7 +5,6 @@ wire, streams run to their end, what is left after `drain_s` is ended honestly.
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -15,7 +14,7 @@ from contextlib import asynccontextmanager, suppress
 
 from aiohttp import web
 
-from llm_router import keys, listening
+from llm_router import collector, keys, listening
 from llm_router.app import create_app
 from llm_router.errors import RouterError
 from llm_router.loop import Stop, on_signals
@@ -118,7 +117,7 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
     async with running(settings, seed) as (runner, url):
         stop = Stop(settings.server.drain_s)
         on_signals(stop.ask, signal.SIGINT, signal.SIGTERM)
-        rest_the_collector()
+        collector.rest()
         share_the_interpreter()
         ready(url)
         await until_stopped(runner, stop)
@@ -146,14 +145,3 @@ def share_the_interpreter() -> None:
     loop would wait that long behind a batch of rows.
     """
     sys.setswitchinterval(0.0005)
-
-
-def rest_the_collector() -> None:
-    """Look for cycles rarely, and never again among what start-up made.
-
-    Requests leave few cycles behind, and the default looks for them every 700 objects, which is
-    every few requests. Much more seldom is dearer again: fresh memory is cold.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(5_000, 20, 50)

@@ -1,6 +1,8 @@
 """How the application is put together."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -78,3 +80,13 @@ async def test_nothing_is_pruned_unless_it_is_asked_for(start: Start) -> None:
     assert LedgerSettings().retention_days == 0
     async with start():
         assert "retention" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
+def test_serving_imports_nothing_that_it_may_never_need() -> None:
+    """A start is mostly imports. Measured it is by `make bench`, part `start`."""
+    code = "import sys, llm_router.cli.serve, llm_router.serving; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    modules = set(done.stdout.split())
+    unneeded = {"llm_router.demo", "llm_router.link", "llm_router.workers.supervisor"}
+    assert not modules & {"rich", "prometheus_client", "multiprocessing", "unittest", *unneeded}
+    assert "aiohttp" in modules

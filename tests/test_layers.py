@@ -12,7 +12,7 @@ ROOT = Path(llm_router.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 # From the bottom up. A module imports from its own part and from layers below, never sideways.
 LAYERS = (
-    {"errors", "members", "platform", "settings", "tasks"},
+    {"collector", "errors", "members", "platform", "settings", "tasks"},
     {"clock", "listening", "load", "loop", "watchdog"},
     {"ledger", "logs"},
     {"routing"},

@@ -231,14 +231,6 @@ def test_requests_go_before_the_thread_that_writes_rows() -> None:
     assert sys.getswitchinterval() < interval_s
 
 
-@pytest.mark.usefixtures("_unrested")
-def test_the_collector_rests_once_everything_is_up() -> None:
-    frozen = gc.get_freeze_count()
-    serving.rest_the_collector()
-    assert gc.get_freeze_count() > frozen
-    assert gc.get_threshold()[0] == 5_000
-
-
 @pytest.mark.parametrize("granted", [0, 1, 3])
 async def test_without_threads_the_start_is_refused_in_words(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, granted: int

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from llm_router import __version__
+from llm_router.collector import paused
 from llm_router.errors import RouterError
 
 if TYPE_CHECKING:
@@ -155,7 +156,8 @@ def _run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ", see llm-router --help"
         parser.error(f"there is no command {name!r}{hint}")
-    module = command_module(name)
+    with paused():
+        module = command_module(name)
     command = parser.add_subparsers(prog="llm-router").add_parser(
         name,
         description=module.__doc__,

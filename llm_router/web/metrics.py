@@ -6,9 +6,11 @@ its own model: `attempts` counts the calls, `requests` those requests whose last
 all other groups, in `totals` and in `series` they are over requests.
 """
 
+import asyncio
 import os
 from collections.abc import Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from aiohttp import hdrs, web
@@ -36,7 +38,6 @@ from llm_router.storage.counters import read_counters
 from llm_router.storage.readable import Readable
 from llm_router.storage.readiness import wal_bytes
 from llm_router.storage.reports import MAX_GROUPS, report, totals
-from llm_router.web import prometheus
 from llm_router.web.params import choice, choices, period, read_query
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
@@ -100,6 +101,8 @@ def _router(app: web.Application) -> dict[str, Any]:
 async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Response:
     app = request.app
     config = app[CONFIG].current
+    # Imported with the first scrape, and beside the loop: many routers are never scraped.
+    prometheus = await asyncio.to_thread(import_module, "llm_router.web.prometheus")
     labels = prometheus.labels(config)
     ask = partial(read_counters, app[DATABASE], labels)
     counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)

@@ -2,7 +2,10 @@
 
 import sys
 
-from llm_router.workers.child import main
+from llm_router.collector import paused
+
+with paused():
+    from llm_router.workers.child import main
 
 if __name__ == "__main__":
     sys.exit(main(int(sys.argv[2])))  # the role is for whoever lists processes
