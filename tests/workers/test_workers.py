@@ -15,7 +15,7 @@ import pytest
 from llm_router.tasks import spawn
 from tests.fakes.upstream import Upstream
 from tests.fakes.waiting import until
-from tests.integration.client import Caller, calling, chat, chat_body, request
+from tests.integration.client import Caller, Reply, calling, chat, chat_body, request
 from tests.integration.conftest import eventually, upstream
 from tests.oracles import database
 from tests.oracles.books import sent_to
@@ -154,15 +154,29 @@ async def test_one_request_of_a_herd_at_two_workers_has_the_probe(
     async with crew(upstream, tmp_path, **settings) as team:
         upstream.fail(AURORA, status=500, times=1)
         assert (await chat(team.url, model=AURORA)).status == 502
+
+        async def is_open_everywhere() -> bool:
+            shut = (await team.each("/circuit-breaker")).values()
+            states = [b["state"] for s in shut for b in s["breakers"] if b["model"] == AURORA]
+            return states == ["open", "open"]
+
+        await eventually(is_open_everywhere)
         release = upstream.hold(AURORA)
         upstream.requests.clear()
-        await asyncio.sleep(0.7)  # until the wait is over, in processes whose clock is the system's
-        asking = [spawn(chat(team.url, model=AURORA), name="ask") for _ in range(40)]
-        await until(lambda: sum(asked.done() for asked in asking) == 39)
+        asking: list[asyncio.Task[Reply]] = []
+
+        async def is_probed() -> bool:
+            asking.extend(spawn(chat(team.url, model=AURORA), name="ask") for _ in range(40))
+            await asyncio.wait(asking, timeout=0.5)
+            return bool(upstream.calls(AURORA))
+
+        await eventually(is_probed)
+        asking += [spawn(chat(team.url, model=AURORA), name="ask") for _ in range(40)]
+        await until(lambda: sum(not asked.done() for asked in asking) == 1)
         assert len(upstream.calls(AURORA)) == 1
         release.set()
         statuses = Counter([(await asked).status for asked in asking])
-        assert statuses == {200: 1, 503: 39}
+        assert statuses == {200: 1, 503: len(asking) - 1}
 
         async def is_closed() -> bool:
             return (await chat(team.url, model=AURORA)).status == 200
