@@ -19,9 +19,9 @@ _STRUCTURED = "structured_outputs"
 
 
 class Needs(Struct, gc=False):
-    """What a request asks of a model. `prompt_tokens` is a low estimate.
+    """What a request asks of a model. `prompt_tokens` is a low estimate, by length alone.
 
-    Images are looked for in `messages` only when a candidate cannot take any, and once: a search
+    `messages` are searched only when a candidate might be left out for it, and once: a search
     through a long session costs as much as parsing it.
     """
 
@@ -31,11 +31,23 @@ class Needs(Struct, gc=False):
     structured_output: bool = False
     messages: bytes = b""
     _images: bool | None = None
+    _least: int | None = None
 
     def images(self) -> bool:
         if self._images is None:
             self._images = b'"image_url"' in self.messages
         return self._images
+
+    def least_tokens(self) -> int:
+        """Return the estimate without the length of escapes.
+
+        Some clients escape whatever is not ASCII: six bytes for a character of two or three, and
+        of less than a token.
+        """
+        if self._least is None:
+            escapes = self.messages.count(b"\\u")
+            self._least = max(0, self.prompt_tokens - escapes * 2 // 3)
+        return self._least
 
 
 class Candidate(Struct, frozen=True, gc=False):
@@ -76,9 +88,11 @@ def build_chain(
 
 def _incapable(info: ModelInfo, needs: Needs) -> str | None:
     """Return the first rule by which a model cannot serve the request."""
-    tokens = needs.prompt_tokens + (needs.max_tokens or 0)
-    if info.context_length is not None and tokens > info.context_length:
-        return f"context: needs about {tokens} tokens, takes {info.context_length}"
+    answer, context = needs.max_tokens or 0, info.context_length
+    if context is not None and needs.prompt_tokens + answer > context:
+        tokens = needs.least_tokens() + answer
+        if tokens > context:
+            return f"context: needs about {tokens} tokens, takes {context}"
     parameters = info.supported_parameters
     if needs.tools and parameters and "tools" not in parameters:
         return "tools"

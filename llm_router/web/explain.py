@@ -73,7 +73,7 @@ def explanation(plan: Plan, needs: Needs, breakers: Breakers | None) -> dict[str
         "skipped": list(decision.skipped),
         "session": None if plan.sticks_to is None else plan.sticks_to.name,
         "needs": {
-            "prompt_tokens": needs.prompt_tokens,
+            "prompt_tokens": needs.least_tokens(),
             "max_tokens": needs.max_tokens,
             "tools": needs.tools,
             "images": needs.images(),

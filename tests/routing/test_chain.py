@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -59,6 +60,18 @@ def test_prompt_and_answer_must_fit_the_context(
     prompt: int, answer: int | None, why: str | None
 ) -> None:
     assert left_out(Needs(prompt, answer), catalog(context_length=8000)) == why
+
+
+def test_characters_that_are_escaped_count_as_what_they_stand_for() -> None:
+    """Python's json.dumps escapes whatever is not ASCII: 6 bytes a letter, tripling the text."""
+    words = json.dumps([{"role": "user", "content": "привет " * 5000}])
+    tokens = len(words) // 6
+    assert tokens > 30_000
+    needs = Needs(tokens, messages=words.encode())
+    assert needs.least_tokens() == pytest.approx(5000 * (6 * 2 + 1) / 6, rel=0.01)
+    assert left_out(needs, catalog(context_length=16_000)) is None
+    assert left_out(needs, catalog(context_length=8_000))
+    assert left_out(Needs(0, messages=words.encode()), catalog(context_length=1)) is None
 
 
 @pytest.mark.parametrize(
