@@ -8,8 +8,7 @@ from msgspec import Struct
 
 LIMIT_BYTES = 8190  # where aiohttp's server draws the line for a single header
 _MAX_HEADERS = 64
-_PATHS = (b"/v1/chat/completions", b"/chat/completions")
-_STARTS = tuple(b"POST " + path + b" " for path in _PATHS)
+_STARTS = (b"POST /v1/chat/completions ", b"POST /chat/completions ")
 # What changes how the body is framed or the connection is used.
 _UNUSUAL = frozenset(
     {"transfer-encoding", "content-encoding", "expect", "upgrade", "proxy-connection"}
@@ -32,6 +31,8 @@ def may_be_chat(data: bytes) -> bool:
 
 def parse_head(data: bytes) -> Head | None:
     """Read a whole head with the blank line that ends it; None unless it is an ordinary one."""
+    if not data.startswith(_STARTS):
+        return None
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)
     try:
@@ -43,7 +44,6 @@ def parse_head(data: bytes) -> Head | None:
     connection = headers.get("connection", "keep-alive").lower()
     is_ordinary = (
         reader.is_whole
-        and reader.url in _PATHS
         and len(headers) == reader.count <= _MAX_HEADERS
         and "host" in headers
         and length.isdecimal()
@@ -58,16 +58,12 @@ def parse_head(data: bytes) -> Head | None:
 class _Reader:
     """Takes the parser's callbacks."""
 
-    __slots__ = ("count", "headers", "is_whole", "url")
+    __slots__ = ("count", "headers", "is_whole")
 
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
         self.count = 0
-        self.url = b""
         self.is_whole = False
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self.count += 1

@@ -183,17 +183,16 @@ class Lane(asyncio.Protocol):
         """Begin with the request in `_ahead`, if its head is whole, or leave it to others."""
         ahead = self._ahead
         end = ahead.find(_END_OF_HEAD, 0, LIMIT_BYTES)
-        if not may_be_chat(ahead) or (end < 0 and len(ahead) >= LIMIT_BYTES):
-            self._leave()
-        elif end < 0:
-            self.pace.received(self._loop.time())
-        else:
+        if end >= 0:
             end += len(_END_OF_HEAD)
             head = parse_head(ahead[:end])
-            if head is None or head.body_bytes > self._service.body_bytes:
-                self._leave()
-            else:
+            if head is not None and head.body_bytes <= self._service.body_bytes:
                 self._begin(head, ahead[end:])
+                return
+        elif len(ahead) < LIMIT_BYTES and may_be_chat(ahead):
+            self.pace.received(self._loop.time())
+            return
+        self._leave()
 
     def _begin(self, head: Head, rest: bytes) -> None:
         self.headers = head.headers

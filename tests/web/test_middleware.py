@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import pytest
-from aiohttp import ClientError, ClientSession, web
+from aiohttp import ClientError, ClientPayloadError, ClientSession, web
 
 from llm_router.errors import (
     ClientGone,
@@ -271,3 +271,17 @@ async def test_a_route_that_does_not_say_who_may_use_it_is_nobodys() -> None:
         assert (status, json.loads(body)["error"]["type"]) == (403, "forbidden")
         assert (await ask("/nothing"))[0] == 404
         assert (await ask("/both", "DELETE"))[0] == 405
+
+
+async def test_an_answer_that_has_begun_is_cut_instead_of_followed_by_another() -> None:
+    """F65: a second answer in the midst of the first would be taken for its content."""
+
+    async def begun(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"half")
+        raise Conflict("too late")
+
+    async with asking(begun) as ask:
+        with pytest.raises(ClientPayloadError):
+            await ask()
