@@ -8,6 +8,7 @@ import ipaddress
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from llm_router.clock import Clock
 
@@ -66,6 +67,7 @@ class Guesses:
         return address
 
 
+@lru_cache(maxsize=MAX_ADDRESSES)
 def _network(peer: str) -> str:
     """Return who is behind an address: with IPv6, each customer has 2**64 of them."""
     try:
