@@ -18,8 +18,9 @@ from reliability.callers import Asked
 
 Row = Mapping[str, Any]
 _NANO = 10**9
-# What the router says of itself when a call that it had booked never left.
-_NEVER_SENT = ("lost",)
+# A call is booked before it leaves. It need not have arrived where the router died over it, or where
+# the client left at once.
+_NEVER_SENT = ("lost", "abandoned")
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ def _contradictions(asked: Asked, row: Row) -> Iterator[str]:
             yield f"the client got an error ({answer.status}), the row says {outcome}"
         elif row["http_status"] != answer.status:
             yield f"the client got {answer.status}, the row says {row['http_status']}"
-    if outcome == "abandoned" and not asked.has_left:
+    if outcome == "abandoned" and not (asked.has_left or answer.has_given_up):
         yield "abandoned, but the client stayed"
     if outcome == "truncated" and answer.is_good:
         yield "truncated, but the client has it all"

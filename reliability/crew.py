@@ -53,7 +53,7 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
         await _all_there(life)
         load.stop()
         witness.stop()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*tasks)
         is_settled = await settled(nursery.database)
         await life.end()
         found = books.read(nursery.database)

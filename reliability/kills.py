@@ -46,7 +46,7 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
         await life.ready()
         witness.stop()
         load.stop()
-        await asyncio.wait((changing, calling))
+        await asyncio.gather(changing, calling)
         is_settled = await settled(nursery.database)
         await life.end()
         found = books.read(nursery.database)

@@ -152,7 +152,7 @@ async def _record(upstream: DemoUpstream, nursery: Nursery, plan: _Plan) -> _Rec
         await asyncio.sleep(plan.serving_s)
     load.stop()
     witness.stop()
-    await asyncio.wait(tasks)
+    await asyncio.gather(*tasks)
     await life.end()
     steps, asked = disk.read(plan.record), [*load.asked, *witness.asked]
     return _Recorded(steps, upstream.calls(), asked, witness.acknowledgements, plan.sync_s)

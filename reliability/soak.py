@@ -134,7 +134,7 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
             await soak.run(60.0 * count)
             load.stop()
             witness.stop()
-            await asyncio.wait(tasks)
+            await asyncio.gather(*tasks)
             is_settled = await settled(nursery.database)
             await asyncio.sleep(_CALM_S)
             descriptors_after = descriptors(soak.life.pid)

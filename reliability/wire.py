@@ -11,12 +11,15 @@ PATIENCE_S = 60.0
 
 @dataclass(slots=True)
 class Answer:
-    """What came, however far. `is_whole` is False when the connection ended before the body did."""
+    """What came, however far. `is_whole` is False when the connection ended before the body did,
+    `has_given_up` when the client would wait no longer.
+    """
 
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     is_whole: bool = False
+    has_given_up: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -64,7 +67,9 @@ class Line:
             writer.write(_request(method, path, body, is_kept=self._is_kept))
             async with asyncio.timeout(PATIENCE_S):
                 await _read(reader, answer, read_bytes)
-        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+        except TimeoutError:
+            answer.has_given_up = True
+        except (ConnectionError, asyncio.IncompleteReadError):
             pass  # then it is not whole
         is_over = answer.headers.get("connection", "").lower() == "close"
         if is_over or not (answer.is_whole and self._is_kept):

@@ -94,12 +94,10 @@ class Witness:
         body = {"model": BROKEN, "messages": [message], "session_id": session}
         answer = await self._send("POST", CHAT, body)
         self.asked.append(Asked(session, answer, has_left=False))
-        if answer.error_type == "no_candidate":
-            self._breaker = "open"
-            return "open"
-        if answer.error_type is None and known == "open":
-            self._breaker = "open"  # nobody answered, so nothing has changed
-        return None if answer.error_type is None else "closed"
+        state = {"no_candidate": "open", "upstream_failed": "closed"}.get(answer.error_type or "")
+        if state == "open" or (state is None and known == "open"):
+            self._breaker = "open"  # if nobody said, nothing has changed
+        return state
 
     async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         return await send(self._port, method, path, body)

@@ -210,7 +210,7 @@ async def test_raw_bytes_and_headers_can_be_slipped_in(client: Client) -> None:
 
 async def test_a_stall_before_the_first_event_is_busy_with_comments(client: Client) -> None:
     """F18: comments only, until the stall is over."""
-    reply = await client.stream("[[demo stall=0 stall_ms=15 beat=1 comments=0]]")
+    reply = await client.stream("[[demo stall=0 stall_ms=150 beat=1 comments=0]]")
     assert reply.body.count(b": OPENROUTER PROCESSING") > 1
     assert reply.events[-1] == "[DONE]"
 
