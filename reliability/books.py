@@ -18,8 +18,8 @@ from reliability.callers import Asked
 
 Row = Mapping[str, Any]
 _NANO = 10**9
-# A call is booked before it leaves. It need not have arrived where the router died over it, or where
-# the client left at once.
+# A call is booked before it leaves. It need not have arrived where the router died over it, or
+# where the client left at once.
 _NEVER_SENT = ("lost", "abandoned")
 
 
