@@ -10,13 +10,12 @@ from typing import Literal
 
 from benchmarks.processes import Cores, Processes, Program
 
-Name = Literal["direct", "pass-through", "nginx", "router", "keywords", "hybrid", "ollama", "api"]
+Name = Literal["direct", "pass-through", "nginx", "keywords", "local", "hybrid", "ollama", "api"]
 
 CHAT = "/v1/chat/completions"
 FLOOR: Name = "pass-through"
-# The router as it is installed; its other names are modes of its classifier.
-ROUTER: Name = "router"
-MODES: tuple[Name, ...] = ("keywords", "hybrid", "ollama", "api")
+# The router goes by the mode of its classifier.
+MODES: tuple[Name, ...] = ("keywords", "local", "hybrid", "ollama", "api")
 
 _NGINX = """\
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
@@ -71,16 +70,15 @@ class Stage:
         return self._router(name)
 
     def _router(self, name: Name) -> Contestant:
-        """Start the router in an empty folder, with its defaults or another mode."""
+        """Start the router in an empty folder, with its defaults but for the mode."""
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
         environ = {
             "OPENROUTER_API_KEY": "benchmark",
             "OPENROUTER_BASE_URL": f"{self._upstream}/api/v1",
             "OLLAMA_BASE_URL": self._ollama(),
             "ROUTER_PORT": "0",
+            "ROUTING_MODE": name,
         }
-        if name != ROUTER:
-            environ["ROUTING_MODE"] = name
         command = _python("llm_router", "serve")
         program = self._processes.start(command, self._core, environ=environ, folder=folder)
         return Contestant(name, program.url + CHAT, program.pid, folder / "router.db")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.contestants import FLOOR, MODES, ROUTER, Name
+from benchmarks.contestants import FLOOR, MODES, Name
 from benchmarks.prompts import Shape
 
 # A stream lasts this much longer than its gaps: it is written, carried and read.
@@ -34,14 +34,14 @@ SCENARIOS = (
         "Plain answers of 1 KB, 32 connections",
         Shape(),
         32,
-        (FLOOR, ROUTER, "nginx"),
+        (FLOOR, "keywords", "local", "nginx"),
     ),
     Scenario(
         "stream",
         "10,000 chunks a second: 200 streams, 100 chunks each, 20 ms apart",
         Shape(is_stream=True, chunks=100, gap_ms=20),
         200,
-        (FLOOR, ROUTER, "nginx"),
+        (FLOOR, "keywords", "local", "nginx"),
         unit="chunk",
     ),
     Scenario(
@@ -49,14 +49,14 @@ SCENARIOS = (
         "Conversations of 200 KB, 8 connections",
         Shape(body_kb=200),
         8,
-        (FLOOR, ROUTER, "nginx"),
+        (FLOOR, "keywords", "local", "nginx"),
     ),
     Scenario(
         "first",
         "Time to the first chunk of a stream, 1 connection",
         Shape(is_stream=True, chunks=2, gap_ms=1),
         1,
-        ("direct", FLOOR, ROUTER, "nginx"),
+        ("direct", FLOOR, "keywords", "local", "nginx"),
         against="direct",
     ),
     Scenario(

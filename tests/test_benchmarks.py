@@ -44,11 +44,11 @@ def test_one_round_finds_whole_answers_and_prints_a_table(tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("| ")]
     assert rows[0].split("|")[2].strip() == "CPU µs per request"
-    assert [row.split()[1] for row in rows[1:3]] == ["pass-through", "router"]
+    assert [row.split()[1] for row in rows[1:3]] == ["pass-through", "keywords"]
     report = msgspec.json.decode(written.read_bytes())
     runs = {run["contestant"]: run["result"] for run in report["runs"]}
     assert all(run["answered"] and not run["bad"] for run in runs.values())
-    assert set(runs["router"]["classifiers"]) == {"local"}
+    assert set(runs["keywords"]["classifiers"]) == {"keywords"}
 
 
 @pytest.mark.parametrize("raw", [FRAMED, CHUNKED], ids=["framed by length", "in chunks"])
@@ -147,7 +147,7 @@ def run(contestant: Name, number: int, cpu_s: float | None, first_ms: float) -> 
 
 def test_medians_are_compared_and_rounds_show_the_spread() -> None:
     floor = [run("pass-through", n, cpu_s, 1.0) for n, cpu_s in enumerate((0.1, 0.2, 0.3))]
-    router = [run("router", n, cpu_s, 1.5) for n, cpu_s in enumerate((0.3, 0.3, 0.3))]
+    router = [run("keywords", n, cpu_s, 1.5) for n, cpu_s in enumerate((0.3, 0.3, 0.3))]
     _, summary = summarise(PLAIN, [*floor, *router])
     assert summary.cpu_us == pytest.approx(300)
     assert summary.per_s == 500
@@ -157,7 +157,7 @@ def test_medians_are_compared_and_rounds_show_the_spread() -> None:
 
 
 def test_without_proc_there_is_no_ratio() -> None:
-    _, summary = summarise(PLAIN, [run("pass-through", 1, None, 1), run("router", 1, None, 1)])
+    _, summary = summarise(PLAIN, [run("pass-through", 1, None, 1), run("keywords", 1, None, 1)])
     assert summary.cpu_us is None
     assert summary.ratio is None
 
