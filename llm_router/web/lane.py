@@ -8,24 +8,20 @@ bytes to aiohttp's server (`hand_over`), and the connection stays there.
 import asyncio
 import logging
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from email.utils import formatdate
-from functools import lru_cache
-from http import HTTPStatus
 from typing import Any, NamedTuple, cast
 
 from llm_router.errors import ClientGone, RequestTimeout
 from llm_router.web.head import LIMIT_BYTES, Head, may_be_chat, parse_head
 from llm_router.web.pace import Pace
-from llm_router.web.responses import CLOSING, JSON, PLAIN_HEADERS
+from llm_router.web.reply import render_head
+from llm_router.web.responses import CLOSING, JSON
 
 log = logging.getLogger(__name__)
 
 _AHEAD_BYTES = 64 * 1024  # what a client may send before its former answer is complete
 _END_OF_HEAD = b"\r\n\r\n"
-_PLAIN = "".join(f"{name}: {value}\r\n" for name, value in PLAIN_HEADERS.items())
 
 
 class Service(NamedTuple):
@@ -123,15 +119,8 @@ class Lane(asyncio.Protocol):
         self._has_begun = True
 
     def _head(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
-        """Render status line and headers. ValueError if one of them could be taken for two."""
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
-            raise ValueError("a header holds a line break")
         self._closes = self._closes or self._service.is_ending()
-        closing = "Connection: close\r\n" if self._closes else ""
-        first = _status_line(status)
-        date = _date(int(time.time()))
-        return f"{first}{lines}{framing}{date}{_PLAIN}{closing}\r\n".encode()
+        return render_head(status, headers, framing, closes=self._closes)
 
     def _open_transport(self) -> asyncio.Transport:
         if self.transport is None or self.transport.is_closing():
@@ -275,16 +264,3 @@ class Lane(asyncio.Protocol):
         """Close without waiting for the client to take what is unsent."""
         if self.transport is not None:
             self.transport.abort()
-
-
-@lru_cache(maxsize=64)
-def _status_line(status: int) -> str:
-    try:
-        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-    except ValueError:  # 529 and the like, which providers make up
-        return f"HTTP/1.1 {status} \r\n"
-
-
-@lru_cache(maxsize=2)
-def _date(unix_s: int) -> str:
-    return f"Date: {formatdate(unix_s, usegmt=True)}\r\n"

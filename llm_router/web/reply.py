@@ -1,0 +1,39 @@
+"""The head of an answer, as bytes."""
+
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+
+from llm_router.web.responses import PLAIN_HEADERS
+
+_PLAIN = "".join(f"{name}: {value}\r\n" for name, value in PLAIN_HEADERS.items())
+
+
+def render_head(
+    status: int, headers: Mapping[str, str], framing: str, *, closes: bool = False
+) -> bytes:
+    """Return status line, headers and the blank line; `framing` is a whole header line.
+
+    ValueError if one header could be taken for two.
+    """
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+        raise ValueError("a header holds a line break")
+    closing = "Connection: close\r\n" if closes else ""
+    date = _date(int(time.time()))
+    return f"{_status_line(status)}{lines}{framing}{date}{_PLAIN}{closing}\r\n".encode()
+
+
+@lru_cache(maxsize=64)
+def _status_line(status: int) -> str:
+    try:
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+    except ValueError:  # 529 and the like, which providers make up
+        return f"HTTP/1.1 {status} \r\n"
+
+
+@lru_cache(maxsize=2)
+def _date(unix_s: int) -> str:
+    return f"Date: {formatdate(unix_s, usegmt=True)}\r\n"
