@@ -14,13 +14,18 @@ from types import FrameType
 
 import msgspec
 
-from benchmarks import machine
-from benchmarks.processes import Failed
+from benchmarks import machine, memory, starts
+from benchmarks.processes import Failed, cores_of_this_machine
 from benchmarks.rounds import Pace, Run, play
-from benchmarks.scenarios import NAMES, SCENARIOS, Scenario
+from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.summary import Summary, summarise
 from benchmarks.table import render
 
+_PARTS = {
+    **{scenario.name: scenario.title for scenario in SCENARIOS},
+    starts.NAME: starts.TITLE,
+    memory.NAME: memory.TITLE,
+}
 _FULL = Pace(rounds=5, seconds=2)
 _QUICK = Pace(rounds=2, seconds=0.6)
 
@@ -73,6 +78,11 @@ def _measure(names: Sequence[str], pace: Pace) -> Report:
             summaries = summarise(scenario, outcome.runs)
             report.summaries += summaries
             _say(render(scenario, summaries))
+    cores = cores_of_this_machine()
+    if starts.NAME in names:
+        _say(starts.run(pace.rounds, cores.tested if cores else None))
+    if memory.NAME in names and cores is not None:
+        _say(memory.run(min(pace.rounds, 2), cores))
     return report
 
 
@@ -80,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="\n".join(f"{scenario.name:8}{scenario.title}" for scenario in SCENARIOS),
+        epilog="\n".join(f"{name:8}{title}" for name, title in _PARTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--quick", action="store_true", help="about a minute instead of five")
@@ -88,15 +98,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=_seconds, metavar="S", help="how long a turn counts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
     parser.add_argument(
-        "--only", type=_names, default=NAMES, metavar="NAMES", help="of these, comma separated:"
+        "--only", type=_names, default=(*_PARTS,), metavar="NAMES", help="of these, with commas:"
     )
     return parser
 
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    if unknown := [name for name in names if name not in NAMES]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(NAMES)}")
+    if unknown := [name for name in names if name not in _PARTS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(_PARTS)}")
     return names
 
 

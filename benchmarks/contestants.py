@@ -1,21 +1,31 @@
 """What is compared, and how each is started in front of the fake upstream."""
 
 import shutil
-import socket
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.processes import Cores, Processes, Program
+from benchmarks.processes import Cores, Processes, Program, free_address, python
 
-Name = Literal["direct", "pass-through", "nginx", "keywords", "local", "hybrid", "ollama", "api"]
+Name = Literal[
+    "direct",
+    "pass-through",
+    "nginx",
+    "2 workers",
+    "keywords",
+    "local",
+    "hybrid",
+    "ollama",
+    "api",
+]
 
 CHAT = "/v1/chat/completions"
 FLOOR: Name = "pass-through"
 # The router goes by the mode of its classifier.
 MODES: tuple[Name, ...] = ("keywords", "local", "hybrid", "ollama", "api")
+ALONE: Name = "keywords"
+WORKERS: Name = "2 workers"  # in the same mode
 
 _NGINX = """\
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
@@ -55,7 +65,7 @@ class Stage:
         self._folder = folder
         self._core = cores.tested if cores else None
         self._behind = cores.upstream if cores else None
-        self._upstream = processes.start(_python("benchmarks.upstream"), self._behind).url
+        self._upstream = processes.start(python("benchmarks.upstream"), self._behind).url
         self._demo: Program | None = None
 
     def start(self, name: Name) -> Contestant:
@@ -64,14 +74,14 @@ class Stage:
         if name == "nginx":
             return self._nginx()
         if name == FLOOR:
-            command = _python("benchmarks.passthrough", f"{self._upstream}/api{CHAT}")
+            command = python("benchmarks.passthrough", f"{self._upstream}/api{CHAT}")
             program = self._processes.start(command, self._core)
             return Contestant(name, program.url + CHAT, program.pid)
         return self._router(name)
 
     def _router(self, name: Name) -> Contestant:
         """Start the router in an empty folder, with its defaults but for the mode."""
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._folder))
+        folder = Path(tempfile.mkdtemp(prefix="router-", dir=self._folder))
         environ = {
             "OPENROUTER_API_KEY": "benchmark",
             "OPENROUTER_BASE_URL": f"{self._upstream}/api/v1",
@@ -79,19 +89,21 @@ class Stage:
             "ROUTER_PORT": "0",
             "ROUTING_MODE": name,
         }
-        command = _python("llm_router", "serve")
+        if name == WORKERS:
+            environ |= {"ROUTING_MODE": ALONE, "LLM_ROUTER_SERVER__WORKERS": "2"}
+        command = python("llm_router", "serve")
         program = self._processes.start(command, self._core, environ=environ, folder=folder)
         return Contestant(name, program.url + CHAT, program.pid, folder / "router.db")
 
     def _ollama(self) -> str:
         if self._demo is None:
-            command = _python("llm_router", "demo-upstream", "--port", "0")
+            command = python("llm_router", "demo-upstream", "--port", "0")
             self._demo = self._processes.start(command, self._behind, folder=self._folder)
         return self._demo.urls[1]
 
     def _nginx(self) -> Contestant:
         folder = Path(tempfile.mkdtemp(prefix="nginx-", dir=self._folder))
-        address = _free_address()
+        address = free_address()
         upstream = self._upstream.removeprefix("http://")
         config = folder / "nginx.conf"
         config.write_text(_NGINX.format(folder=folder, upstream=upstream, address=address))
@@ -110,14 +122,3 @@ def present(names: tuple[Name, ...]) -> tuple[Name, ...]:
 
 def _nginx() -> str | None:
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-
-
-def _python(module: str, *arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module, *arguments)
-
-
-def _free_address() -> str:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        host, port = found.getsockname()
-    return f"{host}:{port}"

@@ -57,7 +57,8 @@ class Load:
         self.is_counting = True
         await asyncio.sleep(counted_s)
         self.is_counting = False
-        seconds, cpu_after = perf_counter() - began, self._cpu_s()
+        seconds = perf_counter() - began
+        spent = {pid: cpu - cpu_before.get(pid, 0.0) for pid, cpu in self._cpu_s().items()}
         memory_mb = proc.memory_mb(self._pid) if self._pid else None
         self.is_ending = True
         try:
@@ -72,7 +73,8 @@ class Load:
             first_ms=median_and_p99(self.first_ms),
             total_ms=median_and_p99(self.total_ms),
             classifiers=dict(self.classifiers),
-            cpu_s=None if cpu_before is None or cpu_after is None else cpu_after - cpu_before,
+            cpu_s=sum(spent.values()) if spent else None,
+            busiest_s=max(spent.values()) if spent else None,
             memory_mb=memory_mb,
             answered=self.answered,
         )
@@ -86,8 +88,8 @@ class Load:
         step_s = gap_s * self._shape.chunks / self._conns
         return [step_s * n + gap_s * (n * _GOLDEN % 1) for n in range(self._conns)]
 
-    def _cpu_s(self) -> float | None:
-        return proc.cpu_s(self._pid) if self._pid else None
+    def _cpu_s(self) -> dict[int, float]:
+        return proc.cpu_s(self._pid) if self._pid else {}
 
     def _connect(self) -> None:
         launch(self._open_connection(), name="connect")

@@ -9,10 +9,10 @@ _PROC = Path("/proc")
 _PSS = re.compile(r"^Pss: +(\d+) kB", re.MULTILINE)
 
 
-def cpu_s(pid: int) -> float | None:
-    """Return the seconds of CPU, user and system, that the tree has used."""
-    ticks = [_ticks(member) for member in tree(pid)]
-    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None
+def cpu_s(pid: int) -> dict[int, float]:
+    """Return the seconds of CPU, user and system, that each process of the tree has used."""
+    second = os.sysconf("SC_CLK_TCK") if _PROC.is_dir() else 1
+    return {member: _ticks(member) / second for member in tree(pid)}
 
 
 def memory_mb(pid: int) -> float | None:

@@ -91,6 +91,22 @@ class Processes:
         url: str | None = None,
     ) -> Program:
         """Start a program and wait until it says its URL, or until connections to `url` succeed."""
+        process, said, logged = self._popen(command, core, environ or {}, folder)
+        if urls := _await_ready(process, said, url):
+            return Program(process, urls)
+        state = "said nothing" if process.poll() is None else "ended"
+        words = (said.read_text(errors="replace") + logged.read_text(errors="replace")).strip()
+        raise Failed(f"{' '.join(command)} {state}: {words or 'no word'}")
+
+    def launch(
+        self, command: Sequence[str], core: int | None, environ: Mapping[str, str], folder: Path
+    ) -> int:
+        """Start a program and return its process id at once."""
+        return self._popen(command, core, environ, folder)[0].pid
+
+    def _popen(
+        self, command: Sequence[str], core: int | None, environ: Mapping[str, str], folder: Path
+    ) -> tuple[subprocess.Popen[bytes], Path, Path]:
         number = len(list(self._folder.glob("*.out")))
         said, logged = self._folder / f"{number}.out", self._folder / f"{number}.err"
         with said.open("wb") as stdout, logged.open("wb") as stderr:
@@ -100,15 +116,27 @@ class Processes:
                 stdout=stdout,
                 stderr=stderr,
                 cwd=folder,
-                env=clean_environ() | dict(environ or {}),
+                env=clean_environ() | dict(environ),
                 start_new_session=True,  # Ctrl-C is for this process to deal with
             )
         self._running.append(process)
-        if urls := _await_ready(process, said, url):
-            return Program(process, urls)
-        state = "said nothing" if process.poll() is None else "ended"
-        words = (said.read_text(errors="replace") + logged.read_text(errors="replace")).strip()
-        raise Failed(f"{' '.join(command)} {state}: {words or 'no word'}")
+        return process, said, logged
+
+
+def python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module, *arguments)
+
+
+def free_address() -> str:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        host, port = found.getsockname()
+    return f"{host}:{port}"
+
+
+def place_of(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
 
 
 def on_core(core: int | None, command: Sequence[str]) -> list[str]:

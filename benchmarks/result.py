@@ -14,6 +14,7 @@ class Result(msgspec.Struct, frozen=True):
     total_ms: tuple[float, float]
     classifiers: dict[str, int]
     cpu_s: float | None = None
+    busiest_s: float | None = None  # of that, the one process that had the most of it
     memory_mb: float | None = None
     answered: int = 0  # in all, from the warm-up to the end
 

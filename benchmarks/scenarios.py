@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmarks.contestants import FLOOR, MODES, Name
+from benchmarks.contestants import ALONE, FLOOR, MODES, WORKERS, Name
 from benchmarks.prompts import Shape
 
 # A stream lasts this much longer than its gaps: it is written, carried and read.
@@ -12,7 +12,11 @@ _SLACK_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`against` is whom the others are compared with."""
+    """`against` is whom the others are compared with.
+
+    With more than one of `cores`, it is asked how much more they would carry with that many to
+    themselves.
+    """
 
     name: str
     title: str
@@ -21,6 +25,7 @@ class Scenario:
     contestants: tuple[Name, ...]
     unit: Literal["request", "chunk"] = "request"
     against: Name = FLOOR
+    cores: int = 1
 
     def warm_s(self, seconds: float) -> float:
         """Return how long to wait before counting: streams begin one by one, over the first."""
@@ -58,6 +63,15 @@ SCENARIOS = (
         1,
         ("direct", FLOOR, "keywords", "local", "nginx"),
         against="direct",
+    ),
+    Scenario(
+        "workers",
+        "Two workers against one process, plain answers of 1 KB, 64 connections",
+        Shape(),
+        64,
+        (ALONE, WORKERS),
+        against=ALONE,
+        cores=2,
     ),
     Scenario(
         "modes",

@@ -35,6 +35,7 @@ class Summary(msgspec.Struct, frozen=True):
     memory_mb: float | None
     decided_by: dict[str, float]
     bad: int
+    scaling: Spread | None = None  # how much more than one process it would carry on more cores
 
 
 def summarise(scenario: Scenario, runs: Sequence[Run]) -> list[Summary]:
@@ -55,6 +56,12 @@ def _summary(scenario: Scenario, name: Name, results: list[Result], base: list[R
             return None
         return result.cpu_s * 1e6 / units(result)
 
+    def need_us(result: Result) -> float | None:
+        """Return the time per unit with so many cores: that of the busiest process, at least."""
+        if result.cpu_s is None or result.busiest_s is None or not units(result):
+            return None
+        return max(result.cpu_s / scenario.cores, result.busiest_s) * 1e6 / units(result)
+
     costs = [cpu_us(result) for result in results]
     decided = sum((Counter(result.classifiers) for result in results), Counter[str]())
     return Summary(
@@ -70,6 +77,9 @@ def _summary(scenario: Scenario, name: Name, results: list[Result], base: list[R
         memory_mb=_median([result.memory_mb for result in results]),
         decided_by={by: count / decided.total() for by, count in decided.most_common() if by},
         bad=sum(result.bad for result in results),
+        scaling=_ratio(
+            [cpu_us(result) for result in base], [need_us(result) for result in results]
+        ),
     )
 
 

@@ -39,6 +39,8 @@ def _columns(scenario: Scenario) -> list[Column]:
         ("p99 ms", lambda summary: f"{summary.p99_ms:.2f}"),
         ("memory MB", lambda summary: _number(summary.memory_mb)),
     ]
+    if scenario.cores > 1:
+        columns.append((f"on {scenario.cores} cores", lambda summary: _ratio(summary.scaling)))
     if scenario.shape.prompts == "mixed":
         columns.append(("decided by", _decided))
     return columns

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from benchmarks import answers, proc
+from benchmarks import answers, memory, proc, starts
 from benchmarks.contestants import Name
 from benchmarks.load import Load
 from benchmarks.processes import ROOT
@@ -156,6 +157,31 @@ def test_medians_are_compared_and_rounds_show_the_spread() -> None:
     assert msgspec.structs.astuple(summary.added_p99_ms) == pytest.approx((1.0, 1.0, 1.0))
 
 
+def test_more_cores_help_as_much_as_the_busiest_process_lets_them() -> None:
+    [workers] = [scenario for scenario in SCENARIOS if scenario.cores > 1]
+    alone = [run("keywords", 1, 0.3, 1.0)]
+    even, uneven = (
+        replace(run("2 workers", 1, 0.4, 1.0).result, busiest_s=busiest) for busiest in (0.15, 0.3)
+    )
+    for result, scaling in ((even, 1.5), (uneven, 1.0)):
+        crew = Run(workers.name, "2 workers", 1, result)
+        _, summary = summarise(workers, [*alone, crew])
+        assert summary.scaling is not None
+        assert summary.scaling.of_medians == pytest.approx(scaling)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_starts_and_open_streams_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "_RUNS_A_ROUND", 1)
+    monkeypatch.setattr(starts, "_SETTINGS", {"one process": {}})
+    assert "| one process |" in starts.run(1, None)
+    monkeypatch.setattr(memory, "_STREAMS", (3, 5))
+    monkeypatch.setattr(memory, "_SETTLE_S", 0.1)
+    rows = [line.split() for line in memory.run(1, None).splitlines() if line.startswith("| ")]
+    assert [row[4] for row in rows if "round" in row] == ["3", "5"]
+    assert [row for row in rows if "closed" in row]
+
+
 def test_without_proc_there_is_no_ratio() -> None:
     _, summary = summarise(PLAIN, [run("pass-through", 1, None, 1), run("keywords", 1, None, 1)])
     assert summary.cpu_us is None
@@ -171,8 +197,8 @@ def test_a_tree_is_a_process_and_its_children() -> None:
         assert child.stdout is not None
         child.stdout.readline()
         assert child.pid in proc.tree(os.getpid())
-        assert (proc.cpu_s(child.pid) or 0) > 0
+        assert sum(proc.cpu_s(child.pid).values()) > 0
         assert (proc.memory_mb(child.pid) or 0) > 0
         child.stdin.close()
     assert proc.tree(child.pid) == []
-    assert proc.cpu_s(child.pid) is None
+    assert proc.cpu_s(child.pid) == {}

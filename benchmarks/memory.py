@@ -1,0 +1,97 @@
+"""What an open stream costs in memory, and whether it comes back."""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import islice
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from benchmarks import proc
+from benchmarks.contestants import ALONE, Contestant, Stage
+from benchmarks.loop import run as run_loop
+from benchmarks.processes import Cores, Failed, Processes
+from benchmarks.prompts import Shape, requests
+
+NAME = "memory"
+TITLE = "Streams that are open and say nothing, on one process"
+_STREAMS = (1_000, 3_000, 5_000)
+_AT_ONCE = 100
+_PATIENCE_S = 60.0
+_SETTLE_S = 2.0
+# One chunk at once, the next after an hour.
+_SHAPE = Shape(is_stream=True, chunks=2, gap_ms=3_600_000)
+
+
+def run(rounds: int, cores: Cores | None) -> str:
+    """Open streams, hold them, close them, and again; return a table."""
+    lines = [
+        f"### {NAME}: {TITLE}",
+        "",
+        "|         | streams | memory MB | KB a stream |",
+        "|---------|--------:|----------:|------------:|",
+    ]
+    with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
+        folder = Path(name)
+        with Processes(folder) as processes:
+            router = Stage(processes, cores, folder).start(ALONE)
+            for line in run_loop(_measured(router, rounds)):
+                lines.append(line)
+    return "\n".join([*lines, ""])
+
+
+async def _measured(router: Contestant, rounds: int) -> list[str]:
+    empty_mb = _memory_mb(router)
+    lines = [_line("at rest", 0, empty_mb, None)]
+    for number in range(1, rounds + 1):
+        async with AsyncExitStack() as stack:
+            count = 0
+            for wanted in _STREAMS:
+                await _open(stack, router, wanted - count)
+                count = wanted
+                await asyncio.sleep(_SETTLE_S)
+                held_mb = _memory_mb(router)
+                lines.append(_line(f"round {number}", count, held_mb, held_mb - empty_mb))
+        await asyncio.sleep(_SETTLE_S)
+        lines.append(_line("closed", 0, _memory_mb(router), None))
+    return lines
+
+
+async def _open(stack: AsyncExitStack, router: Contestant, count: int) -> None:
+    place = urlsplit(router.url)
+    asks = list(islice(requests(place.netloc, place.path, _SHAPE), count))
+    for number in range(0, count, _AT_ONCE):
+        async with asyncio.timeout(_PATIENCE_S):
+            some = (_stream(router, ask) for ask in asks[number:][:_AT_ONCE])
+            await asyncio.gather(*map(stack.enter_async_context, some))
+
+
+@asynccontextmanager
+async def _stream(router: Contestant, ask: bytes) -> AsyncIterator[None]:
+    """Hold a stream whose first chunk has come."""
+    place = urlsplit(router.url)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    try:
+        writer.write(ask)
+        await reader.readuntil(b"data: {")
+        yield
+    finally:
+        writer.transport.abort()
+
+
+def _memory_mb(router: Contestant) -> float:
+    memory_mb = proc.memory_mb(router.pid) if router.pid else None
+    if memory_mb is None:
+        raise Failed("memory can be read on Linux only")
+    return memory_mb
+
+
+def _line(title: str, streams: int, memory_mb: float, added_mb: float | None) -> str:
+    each = "" if added_mb is None else f"{added_mb * 1024 / streams:.1f}"
+    return f"| {title:<7} | {streams:7,} | {memory_mb:9.1f} | {each:>11} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(run(2, None))
