@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from llm_router.classify.features import features
-from llm_router.classify.keywords import builtin_words
 from llm_router.classify.text import clip
 from llm_router.classify.vocabulary import tokens
 from llm_router.classify.weights import CATEGORIES
+from llm_router.classify.words import builtin_words
 
 OWN = Path(__file__).with_name("own.jsonl")
 OWN_SOURCE = "written for this project"

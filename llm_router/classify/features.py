@@ -15,6 +15,7 @@ from llm_router.classify.words import groups
 _LENGTHS = (2, 3, 5, 7, 10, 15, 20, 30, 45, 70, 120, 250)
 _NUMBERS = (1, 3, 6)
 _LINES = (1, 5, 20)
+NOTHING_KNOWN = "no known word and no sign"
 _COUNTED = 3  # further words of a group add nothing
 
 # A run of these counts as one word for every two characters.
@@ -38,9 +39,13 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits) -> list[st
         found += names[number][count]
     for signs in SIGNS.values():
         found += [name for name, _ in signs(text, lower, words)]
+    if not found:
+        found.append(NOTHING_KNOWN)
     found += _shape(text, words)
     if not hits:
         found.append("no known word")
+    if _how_many() in hits and "numbers >= 1" not in found:
+        found.append("how many, without a number")
     return found
 
 
@@ -88,6 +93,11 @@ def _up_to(what: str, steps: tuple[int, ...], amount: int) -> tuple[str, ...]:
 @cache
 def _step_names(what: str, steps: tuple[int, ...]) -> tuple[str, ...]:
     return tuple(f"{what} >= {step}" for step in steps)
+
+
+@cache
+def _how_many() -> int:
+    return next(number for number, group in enumerate(groups()) if group.name == "how many")
 
 
 @cache

@@ -87,7 +87,9 @@ class HybridClassifier:
         """Whether no step needs to be asked, or none could know better."""
         if prompt.chore or not prompt.text.strip() or len(labels_of(config)) < 2:
             return True
-        if self._asks_first or guess.by == "default":
+        if guess.by != self._judge.name:
+            return guess.by == "keywords"  # a keyword that a user gave a category of their own
+        if self._asks_first:
             return False
         bar = CERTAIN if self._judge.sees_all(config) else CERTAIN_OF_SOME
         return (guess.confidence or 0) >= bar

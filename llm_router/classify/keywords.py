@@ -7,15 +7,12 @@ chosen by, it is right on 85 % (macro-F1 0.85), and its confidence means about w
 category of their own decides at once.
 """
 
-from collections.abc import Iterable
-from functools import cache
-
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import Evidence
 from llm_router.classify.own import Cached
 from llm_router.classify.text import clip
-from llm_router.classify.vocabulary import Entry, Vocabulary, tokens
-from llm_router.classify.words import groups
+from llm_router.classify.vocabulary import tokens
+from llm_router.classify.words import builtin_words, groups
 from llm_router.routing.config import FALLBACK, RoutingConfig
 
 _HEAD_START = {FALLBACK: 0.3}
@@ -70,16 +67,3 @@ class Keywords:
         for number, found in self._words.hits(lower, words).items():
             group = table[number]
             evidence.add(group.category, group.weight * share, found)
-
-
-@cache
-def builtin_words() -> Vocabulary:
-    """Put together once a process; it takes longer than all the rest of a start."""
-    return Vocabulary(_entries(is_opening=False), _entries(is_opening=True))
-
-
-def _entries(*, is_opening: bool) -> Iterable[Entry]:
-    for number, group in enumerate(groups()):
-        if group.is_opening == is_opening:
-            for entry in group.entries:
-                yield entry, number

@@ -7,19 +7,20 @@ import math
 
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import rule_of
-from llm_router.classify.features import features
-from llm_router.classify.keywords import builtin_words
+from llm_router.classify.features import NOTHING_KNOWN, features
 from llm_router.classify.own import Cached, Own
 from llm_router.classify.text import clip
 from llm_router.classify.vocabulary import Hits, tokens
 from llm_router.classify.weights import CATEGORIES, Weights, weights
-from llm_router.classify.words import groups
+from llm_router.classify.words import builtin_words, groups
 from llm_router.routing.config import RoutingConfig
 
 _CONFIGURED = 2.0  # a keyword that a user added to a built-in category
 _HINTED = (0.0, 1.2, 2.4, 3.2)  # words of a category's own name or description: so many, so much
+# What the turn before counts for in a short message: in one that says nothing by itself, in one
+# that begins as if it went on ("and in Rust?"), in any other.
 _FOLLOW_UP_WORDS = 8
-_CONTEXT_SHARE = 0.35
+_SAYS_NOTHING, _GOES_ON, _STANDS_ALONE = 1.0, 0.6, 0.2
 
 
 class Local:
@@ -31,6 +32,7 @@ class Local:
         self._learned = learned or weights()
         self._words = builtin_words()
         self._own = Cached()
+        self._going_on = [group.name for group in groups()].index("goes on from before")
 
     def sees_all(self, config: RoutingConfig) -> bool:
         return not self._own.of(config).has_unseen
@@ -51,15 +53,22 @@ class Local:
         found = features(text, lower, words, hits)
         logits = self._learned.logits(found, words)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
+            share = self._context_share(hits)
             for place, logit in enumerate(self._said_before(prompt.context)):
-                logits[place] += _CONTEXT_SHARE * logit
+                logits[place] += share * logit
         scores = dict(zip(CATEGORIES, logits, strict=True))
         if len(own.learned) < len(CATEGORIES):
             scores = {name: scores[name] for name in own.learned}
         _add_users_words(scores, own, wanted, own.hinted(lower, words))
-        if not scores or not (hits or prompt.context or self._learned.knows(words)):
+        knows_nothing = NOTHING_KNOWN in found and not self._learned.knows(words)
+        if not scores or (knows_nothing and not prompt.context):
             return Decision(own.fallback, "default", None, "nothing known in it")
         return self._decision(scores, found, hits)
+
+    def _context_share(self, hits: Hits) -> float:
+        if hits.keys() <= {self._going_on}:
+            return _SAYS_NOTHING
+        return _GOES_ON if self._going_on in hits else _STANDS_ALONE
 
     def _said_before(self, context: str) -> list[float]:
         lower = context.lower()
@@ -74,13 +83,13 @@ class Local:
         (category, confidence), *others = [
             (name, round(odd / total, 3)) for name, odd in zip(ranked, odds, strict=True)
         ]
-        rule = rule_of("local", self._reasons(category, found, hits))
+        rule = "local: its name and description"
+        if category in CATEGORIES:
+            rule = rule_of("local", self._reasons(category, found, hits))
         return Decision(category, "local", confidence, rule, tuple(others))
 
     def _reasons(self, category: str, found: list[str], hits: Hits) -> list[str]:
         """Return what spoke loudest for a category: words of groups, and signs of form."""
-        if category not in CATEGORIES:
-            return ["its name and description"]
         place = CATEGORIES.index(category)
         known = self._learned.learned.features
         said = {groups()[number].name: entries[0] for number, entries in hits.items()}

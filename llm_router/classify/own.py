@@ -4,6 +4,7 @@ A keyword of a category that users made decides at once. The words of its name a
 hints, weighed against what speaks for others. Both count from the moment they are added.
 """
 
+import re
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from llm_router.routing.config import FALLBACK, Category, RoutingConfig
 
 LEARNED = ("code", "reasoning", "conversation")
 _STEM = 5
+# Small words that join others in Chinese: what stands between them is looked for.
+_joined = re.compile("[和与及或的了是在]").split
 _LONG = 7
 # Words that say nothing about what a category is for.
 _SAYS_NOTHING = (
@@ -133,7 +136,7 @@ def _keyword_forms(category: Category) -> Iterator[str]:
 
 def _hint_forms(category: Category) -> Iterator[str]:
     said = tokens(f"{category.name.replace('_', ' ')} {category.description}".lower())
-    for word in dict.fromkeys(said):
+    for word in dict.fromkeys(part for run in said for part in _joined(run) if part):
         if word in _EMPTY or word.isdigit() or (word.isascii() and len(word) < 3):
             continue
         yield from map(" ".join, inflections([word]))

@@ -70,8 +70,8 @@ _amount = _search(
     r"[$€£¥%RU](?:(?<=[$€£¥]) ?\d|(?<=[$€£%])(?:(?<=\d.)|(?<=\d .))"
     r"|(?:(?<=\bR)s|(?<=\bU)SD)\.? ?\d)"
 )
-_option_a = _search(r"[).](?:(?<=(?<!\S)[Aa].)|(?<=(?<!\S)\([Aa].)) ?\S")
-_option_b = _search(r"[).](?:(?<=(?<!\S)[Bb].)|(?<=(?<!\S)\([Bb].)) ?\S")
+_option_a = _search(r"[).\uff09\uff0e\u3001](?:(?<=(?<!\S)[Aa].)|(?<=(?<!\S)\([Aa].)) ?\S")
+_option_b = _search(r"[).\uff09\uff0e\u3001](?:(?<=(?<!\S)[Bb].)|(?<=(?<!\S)\([Bb].)) ?\S")
 
 _emoji = _search("[\U0001f300-\U0001faff\u2600-\u27bf]")
 _smiley = _search("[:;]-?[)(DP]")
@@ -120,12 +120,18 @@ def _reasoning(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
         yield "two numbers", 1.0
         if numbers >= 4:
             yield "many numbers", 0.8
-    if ("b)" in lower or "b." in lower) and _option_b(text) and _option_a(text):
+    if _may_have_options(lower) and _option_b(text) and _option_a(text):
         yield "answer options", 2.0
     if text.rstrip().endswith(("?", "\uff1f")):
         yield "a question", 0.6
     if len(tokens) > 40:
         yield "more than 40 words", 0.2
+
+
+def _may_have_options(lower: str) -> bool:
+    if "b)" in lower or "b." in lower:
+        return True
+    return not lower.isascii() and ("b\u3001" in lower or "b\uff0e" in lower or "b\uff09" in lower)
 
 
 def count_numbers(text: str) -> int:

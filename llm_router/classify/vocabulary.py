@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
-# `c++` and `c#` are words; everything else that is not a letter, digit or underscore separates.
-_TOKEN = re.compile(r"\w+(?:\+\+|#)?")
+# Scripts without spaces between words: entries in them match anywhere.
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+# `c++` and `c#` are words, and `react` is one before Chinese, too; everything else that is not a
+# letter, digit or underscore separates.
+_TOKEN = re.compile(rf"[^\W{_UNSPACED}]+(?:\+\+|#)?|[{_UNSPACED}]+")
 # The same for ASCII without either: every separator becomes a space.
 _SPACED = bytes(code if re.match(rb"\w", bytes([code])) else 32 for code in range(256))
-# Scripts without spaces between words: entries in them match anywhere.
-_UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_unspaced = re.compile(f"[{_UNSPACED}]").search
 _STEM = 5
 _OPENING = 6  # the tokens among which an opening may begin
 
@@ -70,7 +72,7 @@ class Vocabulary:
         """Yield the entries that are words; keep those that are looked for inside of runs."""
         for entry, number in entries:
             entry = entry.strip().lower()
-            if tokens(entry) and not _UNSPACED.search(entry):
+            if tokens(entry) and not _unspaced(entry):
                 yield entry, number
             elif entry:
                 self._parts.setdefault(entry, []).append(number)

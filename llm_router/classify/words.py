@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from msgspec import Struct
+
+from llm_router.classify.vocabulary import Entry, Vocabulary
 
 _FILE = Path(__file__).with_name("data") / "words.txt"
 _HEADING = re.compile(
@@ -34,6 +36,19 @@ class Group(Struct, frozen=True):
 def groups() -> tuple[Group, ...]:
     """Return all groups, in the order of the file."""
     return tuple(_groups(_FILE.read_text(encoding="utf-8")))
+
+
+@cache
+def builtin_words() -> Vocabulary:
+    """Put together once a process; it takes longer than all the rest of a start."""
+    return Vocabulary(_entries(is_opening=False), _entries(is_opening=True))
+
+
+def _entries(*, is_opening: bool) -> Iterable[Entry]:
+    for number, group in enumerate(groups()):
+        if group.is_opening == is_opening:
+            for entry in group.entries:
+                yield entry, number
 
 
 def _groups(text: str) -> Iterator[Group]:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_router.classify.base import By, CallBook, Decision, Prompt, StepFault
+from llm_router.classify.base import By, CallBook, Decision, Judge, Prompt, StepFault
 from llm_router.classify.guard import REST_S
 from llm_router.classify.hybrid import HybridClassifier
 from llm_router.classify.keywords import Keywords
+from llm_router.classify.local import Local
 from llm_router.classify.own import labels_of
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import ClassifierSettings
@@ -57,10 +58,19 @@ def doubt(number: int = 0) -> Prompt:
 
 
 def hybrid(
-    *steps: Scripted, clock: FakeClock | None = None, asks_first: bool = False, **settings: Any
+    *steps: Scripted,
+    clock: FakeClock | None = None,
+    judge: Judge | None = None,
+    asks_first: bool = False,
+    **settings: Any,
 ) -> HybridClassifier:
-    values = ClassifierSettings(**settings)
-    return HybridClassifier(values, steps, clock or FakeClock(), Keywords(), asks_first=asks_first)
+    return HybridClassifier(
+        ClassifierSettings(**settings),
+        steps,
+        clock or FakeClock(),
+        judge or Keywords(),
+        asks_first=asks_first,
+    )
 
 
 async def test_tools_decide_before_anything_is_read() -> None:
@@ -124,7 +134,7 @@ async def test_a_budget_that_is_used_up_asks_nobody() -> None:
 
 async def test_the_best_guess_is_better_than_nothing() -> None:
     steps = Scripted(answer=StepFault("timeout")), Scripted("api", StepFault("wrong label"))
-    prompt = Prompt("What is the meaning of the thing?")
+    prompt = Prompt("Define the thing")
     decision = await hybrid(*steps).decide(prompt, config(own("x", description="y")), Book())
     assert (decision.category, decision.by) == ("reasoning", "keywords")
     assert decision.skipped == ("ollama: timeout", "api: wrong label")
@@ -172,6 +182,39 @@ async def test_a_category_without_keywords_makes_keywords_less_certain() -> None
     assert (await hybrid(step).decide(prompt, config(), Book())).by == "keywords"
     where = config(own("legal", description="contracts and law"))
     assert (await hybrid(step).decide(prompt, where, Book())).category == "legal"
+
+
+async def test_certain_weights_ask_nobody() -> None:
+    step = Scripted()
+    decision = await hybrid(step, judge=Local()).decide(CLEAR, config(), Book())
+    assert (decision.category, decision.by, step.limits) == ("code", "local", [])
+
+
+async def test_weights_in_doubt_ask_the_first_step() -> None:
+    step = Scripted()
+    decision = await hybrid(step, judge=Local()).decide(
+        Prompt("The apple and the candle, with a kettle"), config(), Book()
+    )
+    assert (decision.category, decision.by) == ("reasoning", "ollama")
+
+
+async def test_the_weights_guess_is_better_than_nothing() -> None:
+    step = Scripted(answer=StepFault("timeout"))
+    decision = await hybrid(step, judge=Local(), asks_first=True).decide(CLEAR, config(), Book())
+    assert (decision.category, decision.by, decision.skipped) == (
+        "code",
+        "local",
+        ("ollama: timeout",),
+    )
+
+
+@pytest.mark.parametrize("asks_first", [False, True], ids=["hybrid", "a mode of its own"])
+async def test_a_keyword_of_an_own_category_asks_nobody(asks_first: bool) -> None:
+    step = Scripted()
+    where = config(own("billing", "invoice"), own("legal", description="contracts"))
+    classifier = hybrid(step, judge=Local(), asks_first=asks_first)
+    decision = await classifier.decide(Prompt("Write me an invoice"), where, Book())
+    assert (decision.category, decision.by, step.limits) == ("billing", "keywords", [])
 
 
 # What is remembered

@@ -50,6 +50,8 @@ def signs(text: str) -> set[str]:
         ("many numbers", "1 2 3 4", "1 2 34"),
         ("answer options", "(a) one\n(b) two", "(a) one"),
         ("answer options", "A. one B. two", "A. one verb. two"),
+        ("answer options", "A、一 B、二", "A、一"),
+        ("answer options", "A．一\nB．二", "一．二"),
         ("a question", "so?  \n", "so? yes"),
         ("a question", "吗？", "吗"),
         ("more than 40 words", "w " * 41, "w " * 40),

@@ -18,7 +18,13 @@ def hits(
 @given(st.text() | st.text("ab1_ .,-+#\n\x1c\0é"))
 def test_words_are_letters_digits_and_underscores(text: str) -> None:
     lower = text.lower()
-    assert tokens(lower) == re.findall(r"\w+(?:\+\+|#)?", lower)
+    assert "".join(tokens(lower)) == "".join(re.findall(r"\w+(?:\+\+|#)?", lower))
+
+
+def test_scripts_without_spaces_are_words_of_their_own() -> None:
+    assert tokens("react怎么写c++代码 with 파이썬3") == [
+        *("react", "怎么写", "c++", "代码", "with", "파이썬", "3"),
+    ]
 
 
 @pytest.mark.parametrize(

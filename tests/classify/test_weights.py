@@ -1,0 +1,52 @@
+import msgspec
+import pytest
+
+from llm_router.classify.weights import CATEGORIES, FILE, Learned, Weights, weights
+from llm_router.classify.words import groups
+
+LEARNED = Learned(
+    sources={"a": "MIT"},
+    temperature=2.0,
+    bias=(-32, 0, 32),
+    features={"form": (64, -64, 0), "why": (0, 320, -320)},
+    words={"tea": (-1, -1, 2)},
+)
+
+
+def test_what_was_found_is_added_up_category_by_category() -> None:
+    added = Weights(LEARNED)
+    assert added.logits([], []) == [-0.5, 0.0, 0.5]
+    assert added.logits(["form", "why"], ["tea", "for", "two"]) == [
+        (-32 + 64 - 1) / 64,
+        (-64 + 320 - 1) / 64,
+        (32 - 320 + 2) / 64,
+    ]
+
+
+def test_a_word_counts_once_and_what_was_not_learned_not_at_all() -> None:
+    added = Weights(LEARNED)
+    assert added.logits(["?"], ["tea", "tea"]) == added.logits([], ["tea"])
+    assert added.knows(["hot", "tea"])
+    assert not added.knows(["coffee"])
+
+
+@pytest.mark.parametrize("times", [1, 1000])
+def test_sums_of_one_category_do_not_reach_into_the_next(times: int) -> None:
+    words = {f"w{n}": (-4000, 4000, -1) for n in range(times)}
+    many = Weights(msgspec.structs.replace(LEARNED, words=words, temperature=1.0, bias=(0, 0, 0)))
+    assert many.logits([], words) == [-4000 / 32 * times, 4000 / 32 * times, -times / 32]
+
+
+def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:
+    learned = weights().learned
+    assert FILE.stat().st_size < 1_000_000
+    assert len(learned.sources) >= 12
+    assert all(learned.sources.values())
+    assert 0.5 < learned.temperature < 3
+
+
+def test_the_shipped_weights_know_every_group_of_the_vocabulary() -> None:
+    """A group that was renamed or added asks for `make train`."""
+    learned = weights().learned.features
+    assert {group.name for group in groups()} <= learned.keys()
+    assert all(group.category in CATEGORIES for group in groups())

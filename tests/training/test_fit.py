@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from llm_router.classify.weights import Weights
+from training.__main__ import main, written
+from training.examples import OWN, Example, known_words, read
+from training.fit import fit
+from training.measure import judged, report, temperature
+from training.minimize import minimize
+
+TEXTS = {
+    "code": ["Fix the null pointer in {}", "Sort the array of {} in python", "{} does not compile"],
+    "reasoning": ["Why do {} exist?", "Compare {} with dreams", "Explain {} step by step"],
+    "conversation": ["hello, I love {}", "tell me a story about {}", "who invented {}"],
+}
+
+
+def prompts(path: Path, source: str, *nouns: str) -> Path:
+    lines = [
+        {"text": text.format(noun), "label": label, "lang": "en", "source": source}
+        for label, texts in TEXTS.items()
+        for text in texts
+        for noun in nouns
+    ]
+    lines.append({"text": "call a tool", "label": "tools", "source": source})
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    return path
+
+
+@pytest.fixture
+def examples(tmp_path: Path) -> list[Example]:
+    return read([prompts(tmp_path / "a", "a", "cats", "rivers", "songs", "stones")])
+
+
+def test_labels_that_are_not_learned_are_left_out(examples: list[Example]) -> None:
+    assert len(examples) == 36
+
+
+def test_the_same_examples_give_the_same_weights(examples: list[Example]) -> None:
+    assert written(fit(examples)) == written(fit(examples))
+
+
+def test_the_weights_fit_what_they_were_learned_from(examples: list[Example]) -> None:
+    found = list(judged(Weights(fit(examples)), examples))
+    assert sum(j.is_right for j in found) / len(found) > 0.9
+    assert 0.5 <= temperature(found) <= 4
+
+
+def test_only_words_of_several_kinds_of_prompts_get_a_weight(tmp_path: Path) -> None:
+    one = read([prompts(tmp_path / "a", "a", "cats", "rivers", "songs")])
+    assert known_words(one) == []
+    two = read([prompts(tmp_path / "b", "b", "cats", "kites", "songs")])
+    assert {"cats", "null", "compile"} <= set(known_words([*one, *two]))
+    assert "kites" not in known_words([*one, *two])
+
+
+def test_the_report_has_languages_sources_and_bands(examples: list[Example]) -> None:
+    lines = list(report(list(judged(Weights(fit(examples)), examples)), 1.0))
+    assert any(line.startswith("all ") for line in lines)
+    assert any(line.startswith("en ") for line in lines)
+    assert any(line.startswith("0.9 to 1.0") for line in lines)
+
+
+def test_the_command_leaves_each_source_out_and_writes_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = prompts(tmp_path / "own", "written for this project", "clouds")
+    monkeypatch.setattr("training.__main__.OWN", own)
+    files = [str(prompts(tmp_path / name, name, "cats", "rivers")) for name in "ab"]
+    out = tmp_path / "weights.json"
+    assert main([*files, f"--out={out}"]) == 0
+    learned = json.loads(out.read_bytes())
+    assert set(learned["sources"]) == {"a", "b", "written for this project"}
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_our_own_prompts_have_labels_languages_and_no_doubles() -> None:
+    own = read([OWN])
+    assert len(own) >= 1500
+    assert len({(e.line.lang, e.line.text) for e in own}) == len(own)
+    assert {e.line.lang for e in own} == {"en", "fr", "de", "es", "zh", "ru"}
+
+
+def test_the_minimum_of_a_bowl_is_found() -> None:
+    def bowl(at: list[float]) -> tuple[float, list[float]]:
+        x, y = at
+        return (x - 3) ** 2 + 10 * (y + 1) ** 2, [2 * (x - 3), 20 * (y + 1)]
+
+    assert minimize(bowl, [0.0, 0.0]) == pytest.approx([3.0, -1.0], abs=0.01)
