@@ -18,9 +18,6 @@ from reliability.callers import Asked
 
 Row = Mapping[str, Any]
 _NANO = 10**9
-# A call is booked before it leaves. It need not have arrived where the router died over it, or
-# where the client left at once.
-_NEVER_SENT = ("lost", "abandoned")
 
 
 @dataclass(slots=True)
@@ -105,7 +102,7 @@ def audit(
             untrue += [
                 f"{row['session']}: {a['model']} is {a['outcome']}, but upstream saw no call"
                 for a in attempts
-                if a["outcome"] not in _NEVER_SENT
+                if not _may_be_unseen(a)
             ]
     return Findings(missing, untrue)
 
@@ -124,8 +121,15 @@ def _compare(
         for text in _contradictions_of_call(row, call):
             yield "untrue", f"{call.model}: {text}"
     for row in waiting:
-        if row["outcome"] not in _NEVER_SENT:
+        if not _may_be_unseen(row):
             yield "untrue", f"{row['model']} is {row['outcome']}, but upstream saw no call"
+
+
+def _may_be_unseen(row: Row) -> bool:
+    """Say whether upstream need not know of a call: it is booked before it leaves, and may be given
+    up, or die with its router, before it was read.
+    """
+    return row["http_status"] is None and row["generation_id"] is None
 
 
 def _may_be(row: Row, call: Call) -> bool:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.tasks import spawn
@@ -107,13 +108,19 @@ class Soak:
             writer.close()
 
     async def _refusing_upstream(self) -> None:
-        self._upstream.fail(status=self._chance.choice((429, 500, 502, 503)), times=30)
+        await self._misbehaving(status=self._chance.choice((429, 500, 502, 503)))
 
     async def _breaking_upstream(self) -> None:
-        self._upstream.fail(drop=self._chance.randrange(0, 4), times=30)
+        await self._misbehaving(drop=self._chance.randrange(0, 4))
 
     async def _silent_upstream(self) -> None:
-        self._upstream.fail(stall=self._chance.choice((-1, 0, 2)), stall_ms=4_000, times=8)
+        await self._misbehaving(stall=self._chance.choice((-1, 0, 2)), stall_ms=4_000)
+
+    async def _misbehaving(self, **how: Any) -> None:
+        """Have upstream do so to everybody for a while."""
+        self._upstream.fail(**how)
+        await asyncio.sleep(self._chance.uniform(0.5, 3))
+        self._upstream.heal()
 
 
 async def run(folder: Path, *, count: int, seed: int) -> Report:

@@ -88,6 +88,10 @@ class Script:
     def clear(self) -> None:
         """Forget the calls and behave again."""
         self.requests.clear()
+        self.heal()
+
+    def heal(self) -> None:
+        """Behave again."""
         self._orders.clear()
         self._used.clear()
 

@@ -73,6 +73,18 @@ def test_a_call_that_died_with_its_router_is_true_as_lost() -> None:
     assert not findings.problems
 
 
+def test_a_call_that_was_given_up_before_upstream_read_it_is_true() -> None:
+    refused = Answer(502, {}, b'{"error": {"type": "upstream_failed"}}', is_whole=True)
+    unseen = {"http_status": None, "generation_id": None, "cost_nanousd": None}
+    findings = audited(
+        calls=[],
+        asked=replace(ASKED, answer=refused),
+        requests=[a_request(outcome="failed", http_status=502, cost_nanousd=None)],
+        attempts=[an_attempt(outcome="failed", **unseen)],
+    )
+    assert not findings.problems
+
+
 @pytest.mark.parametrize(
     "doubt",
     [
