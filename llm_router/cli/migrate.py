@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     path = load(args).settings.ledger.path
     with writer_lock(path):
-        applied = prepare(path)
+        applied = prepare(path, _tell)
     version = migrations()[-1].version
     if args.json:
         write_json(
@@ -34,3 +34,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(f"applied {migration.version:04d} {migration.name}\n")
     sys.stdout.write(f"{path} has schema {version}{'' if applied else ', nothing to do'}\n")
     return 0
+
+
+def _tell(words: str) -> None:
+    sys.stderr.write(f"{words}\n")

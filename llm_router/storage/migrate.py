@@ -11,8 +11,8 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,15 @@ from llm_router.storage.trouble import explain, explain_os
 log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x4C4C4D52  # "LLMR"; `file router.db` shows it
+TELL_EVERY_S = 5.0
+_STEPS_BETWEEN_LOOKS = 100_000  # a few milliseconds of SQLite's work
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 _PACKAGE = Path(__file__).resolve().parent.parent
 # A checkout has them at its top, an installed package brings its own copy.
 _FOLDERS = (_PACKAGE / "_migrations", _PACKAGE.parent / "migrations")
+
+
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +52,10 @@ def migrations() -> tuple[Migration, ...]:
     )
 
 
-def prepare(path: Path) -> list[Migration]:
+def prepare(path: Path, tell: Tell = log.info) -> list[Migration]:
     """Create or bring up to date the database at `path`; return what was applied.
+
+    `tell` hears how far an older one has come, and every few seconds that it goes on.
 
     Raises StorageError, having written nothing, for a file that is not ours, damaged, not
     writable or made by a newer program.
@@ -59,7 +66,7 @@ def prepare(path: Path) -> list[Migration]:
         with closing(connect_readonly(path)) as connection:
             version = schema_version(connection, path)
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            return migrate(connection, version)
+            return migrate(connection, version, tell)
     except OSError as exc:
         raise explain_os(path, exc) from exc
     except sqlite3.Error as exc:
@@ -95,7 +102,7 @@ def schema_version(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> list[Migration]:
+def migrate(connection: sqlite3.Connection, version: int, tell: Tell = log.info) -> list[Migration]:
     """Apply what is newer than `version`, each migration in a transaction with its own row."""
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
@@ -104,12 +111,36 @@ def migrate(connection: sqlite3.Connection, version: int) -> list[Migration]:
     if version == 0:
         _begin(connection)
     pending = [migration for migration in migrations() if migration.version > version]
-    for migration in pending:
-        _apply(connection, migration)
+    for number, migration in enumerate(pending, 1):
+        # Of a database that is being made there is nothing to tell.
+        step = f"step {number} of {len(pending)}, {migration.name}" if version else None
+        with _progress(connection, step, tell):
+            _apply(connection, migration)
     if not pending:
         # Changes nothing, and fails now rather than at the first row if the file is read-only.
         connection.execute("DELETE FROM schema_migrations WHERE version < 0")
     return pending
+
+
+@contextmanager
+def _progress(connection: sqlite3.Connection, step: str | None, tell: Tell) -> Iterator[None]:
+    if step is None:
+        yield
+        return
+    began = told = time.monotonic()
+
+    def go_on() -> None:
+        nonlocal told
+        if (now := time.monotonic()) - told >= TELL_EVERY_S:
+            told = now
+            tell(f"migrating, {step}: {now - began:.0f} s so far")
+
+    tell(f"migrating, {step}")
+    connection.set_progress_handler(go_on, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        connection.set_progress_handler(None, 0)
 
 
 def _begin(connection: sqlite3.Connection) -> None:

@@ -286,3 +286,24 @@ def test_two_starts_at_once_migrate_once(path: Path) -> None:
     lost, won = asyncio.run(race())
     assert "already written by process" in lost
     assert won == "opened\n"
+
+
+def test_a_long_migration_says_how_far_it_is(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "_STEPS_BETWEEN_LOOKS", 1000)
+    monkeypatch.setattr(migrate, "TELL_EVERY_S", 0)
+    slow = tmp_path / "slow.sql"
+    slow.write_text(
+        "CREATE TABLE numbers AS WITH RECURSIVE n(i) AS "
+        "(VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) SELECT i FROM n;"
+    )
+    told: list[str] = []
+    migrate.prepare(path, told.append)
+    assert told == [], "a database that is made is there at once"
+    newest = migrate.migrations()[-1].version
+    known = (*migrate.migrations(), migrate.Migration(newest + 1, "count", slow))
+    monkeypatch.setattr(migrate, "migrations", lambda: known)
+    migrate.prepare(path, told.append)
+    assert told[0] == "migrating, step 1 of 1, count"
+    assert told[1] == "migrating, step 1 of 1, count: 0 s so far"
