@@ -11,6 +11,7 @@ import msgspec
 
 TAIL_BYTES = 32 * 1024
 _TRIES = 8
+_MOST_COMMAS = 300_000
 
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 # In a string the quote would be escaped, so this is a place between two objects, at some depth.
@@ -22,8 +23,17 @@ def latest_first(array: bytes) -> Iterator[bytes]:
     tail = _tail(array)
     yield from map(bytes, reversed(tail))
     if len(array) > TAIL_BYTES:
-        elements = _list.decode(array)
-        yield from map(bytes, reversed(elements[: len(elements) - len(tail)]))
+        every = elements(array)
+        yield from map(bytes, reversed(every[: max(0, len(every) - len(tail))]))
+
+
+def elements(array: bytes) -> list[msgspec.Raw]:
+    """Return the elements of a valid JSON array, none where there may be hundreds of thousands.
+
+    Each takes twenty times the room of its shortest form. A text with as many commas, which may
+    look like that, is longer than what models read.
+    """
+    return [] if array.count(b",") > _MOST_COMMAS else _list.decode(array)
 
 
 def _tail(array: bytes) -> list[msgspec.Raw]:

@@ -13,7 +13,7 @@ from itertools import islice
 import msgspec
 
 from llm_router.classify.base import Prompt
-from llm_router.classify.recent import latest_first
+from llm_router.classify.recent import elements, latest_first
 from llm_router.errors import InvalidRequest
 from llm_router.members import DuplicateMember, MalformedJson, values
 
@@ -114,7 +114,7 @@ def _said(raw: bytes) -> str | None:
         return None
     texts: list[str] = []
     is_human = False
-    parts = _list.decode(content)
+    parts = elements(content)
     if len(parts) > 2 * _MAX_PARTS:
         parts = parts[:_MAX_PARTS] + parts[-_MAX_PARTS:]
     for element in parts:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_router.classify import recent
-from llm_router.classify.recent import latest_first
+from llm_router.classify.recent import elements, latest_first
 
 tricky = st.sampled_from(
     ["},{", '},{"role":"user"}', '"},{"', "\\", '\\"},{"a":', "[]", "}]", "é😀", "", "a" * 50]
@@ -44,3 +44,12 @@ def test_a_long_history_is_not_read_for_the_last_message() -> None:
     history = b'{"role":"user","content":"x"},' * 10_000
     array = b"[ oh" + history + b'{"role":"user","content":"last"}]'
     assert next(latest_first(array)) == b'{"role":"user","content":"last"}'
+
+
+def test_of_a_crowd_only_the_latest_are_made() -> None:
+    """F59 T24: elements of three bytes would take sixty each."""
+    crowd = b"[" + b"{}," * 400_000 + b'{"role":"user"}]'
+    found = list(latest_first(crowd))
+    assert found[0] == b'{"role":"user"}'
+    assert len(found) < 20_000
+    assert elements(crowd) == []

@@ -22,7 +22,7 @@ from llm_router.serving import running
 from llm_router.settings import Settings
 from llm_router.web.server import Runner
 from tests.fakes.upstream import Upstream, running_upstream
-from tests.oracles import database, resources
+from tests.oracles import database, resources, secrets
 from tests.oracles.books import Sent, sent_to
 
 UPSTREAM_KEY = "sk-or-canary-upstream"
@@ -163,6 +163,7 @@ async def started(
     ):
         yield Router(address, runner, http, settings)
         await _assert_sound_books(runner.app, sent)
+        assert not secrets.leaks([UPSTREAM_KEY], secrets.written_under(path))
     await _assert_nothing_left(before)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from llm_router.demo.upstream import DemoUpstream
 from tests.integration.client import Reply, calling, chat_body, post, request
 from tests.integration.conftest import PATIENCE_S, Router, Start, in_shared
+from tests.oracles.loop import longest_callback
 
 MB = 1024 * 1024
 DEEP = 100_000
@@ -233,3 +234,25 @@ async def test_no_body_makes_the_router_fail(start: Start) -> None:
         rows = await router.rows()
     assert len(rows) == len(collected)
     assert all(row["outcome"] in ("completed", "failed") for row in rows)
+
+
+LONG = 2 * MB
+SHAPES = {
+    "messages": b'{"messages":[' + b",".join([b'{"role":"user","content":"Hi"}'] * 60_000) + b"]}",
+    "members": b'{"messages":[{}],' + b",".join(b'"k%d":1' % n for n in range(180_000)) + b"}",
+    "tools": b'{"messages":[{}],"tools":[' + b",".join([b"{}"] * 600_000) + b"]}",
+    "parts": b'{"messages":[{"role":"user","content":[' + b",".join([b"{}"] * 600_000) + b"]}]}",
+    "one text": b'{"messages":[{"role":"user","content":"' + LONG // 4 * b"why " + b'"}]}',
+    "escapes": b'{"messages":[{"role":"user","content":"' + MB * b"\\n" + b'"}]}',
+    "a twin": b'{"messages":[{"role":"user","content":"' + LONG * b"x" + b'"}],"n":1,"n":2}',
+}
+
+
+@in_shared
+@pytest.mark.parametrize("body", SHAPES.values(), ids=SHAPES.keys())
+async def test_a_long_body_of_any_shape_holds_nobody_up(shared: Router, body: bytes) -> None:
+    """F59: no step of reading, deciding and sending it takes long."""
+    with longest_callback() as longest:
+        reply = await post(shared.url, body)
+    assert reply.status in (200, 400)
+    assert longest.ms < 50, longest.what
