@@ -46,7 +46,10 @@ class _Bulk(msgspec.Struct):
 
     messages: msgspec.Raw = msgspec.Raw()
     tools: msgspec.Raw = msgspec.Raw()
+    functions: msgspec.Raw = msgspec.Raw()
+    response_format: msgspec.Raw = msgspec.Raw()
     content: msgspec.Raw = msgspec.Raw()
+    tool_calls: msgspec.Raw = msgspec.Raw()
 
 
 _bulk_of = msgspec.json.Decoder(_Bulk).decode
@@ -166,7 +169,7 @@ def _checked_values(raw: bytes) -> dict[str, msgspec.Raw]:
     # There are at least as many colons as members, and they are counted in no time.
     if len(raw) > _LONG_BYTES and raw.count(b":") > MOST_MEMBERS:
         bulk = _bulk_of(raw)
-        inside = sum(bytes(each).count(b":") for each in (bulk.messages, bulk.tools, bulk.content))
+        inside = sum(bytes(each).count(b":") for each in msgspec.structs.astuple(bulk))
         if raw.count(b":") - inside > MOST_MEMBERS:
             raise MalformedJson(f"it has more than {MOST_MEMBERS} members")
     return _values_of(raw)
