@@ -12,8 +12,8 @@ from llm_router.classify.structure import SIGNS, count_numbers
 from llm_router.classify.vocabulary import Hits
 from llm_router.classify.words import groups
 
-_LENGTHS = (2, 3, 5, 7, 10, 15, 20, 30, 45, 70, 120, 250)
-_NUMBERS = (1, 3, 6)
+# Only how short a text is says something: a long one may be anything.
+_LENGTHS = (2, 3, 5)
 _LINES = (1, 5, 20)
 NOTHING_KNOWN = "no known word and no sign"
 _COUNTED = 3  # further words of a group add nothing
@@ -44,7 +44,7 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits) -> list[st
     found += _shape(text, words)
     if not hits:
         found.append("no known word")
-    if _how_many() in hits and "numbers >= 1" not in found:
+    if _how_many() in hits and not count_numbers(text):
         found.append("how many, without a number")
     return found
 
@@ -54,10 +54,8 @@ def _shape(text: str, words: Sequence[str]) -> Iterator[str]:
     length = len(words) if text.isascii() else len(words) + len(_unspaced(text)) // 2
     yield from _up_to("words", _LENGTHS, length)
     numbers = count_numbers(text)
-    if numbers:
-        yield from _up_to("numbers", _NUMBERS, numbers)
-        if numbers * 10 > length:
-            yield "many numbers for its length"
+    if numbers * 10 > length:
+        yield "many numbers for its length"
     spelled = len(_NUMBER_WORDS.intersection(words))
     if spelled:
         yield "a number in words"

@@ -22,7 +22,6 @@ def seen(text: str) -> set[str]:
         ("a question", "so?", "so"),
         ("words >= 5", "a b c d e", "a b c d"),
         ("words >= 5", "天空为什么是蓝色的呢", "天空"),
-        ("numbers >= 3", "1 2 3", "1 2"),
         ("many numbers for its length", "1 + 2", "one of my 2 cats sleeps on the warm roof today"),
         ("a number in words", "seven cats", "some cats"),
         ("numbers in words", "siete gatos y dos perros", "siete gatos"),
