@@ -172,6 +172,14 @@ async def test_the_rollup_task_sums_hours_that_are_over(database: Database) -> N
     assert row["requests"] == 1
 
 
+async def test_rollups_pass_an_integrity_check(database: Database) -> None:
+    """F89: what people run first in doubt; SQLite 3.40 saw NULLs where there were none."""
+    request = await add_request(database, started_at=OLD)
+    await add_attempt(database, request, started_at=OLD)
+    assert await roll_up(database, LATER) == 1
+    assert [tuple(row) for row in await database.read("PRAGMA integrity_check")] == [("ok",)]
+
+
 async def test_tasks_outlive_a_database_in_trouble(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
