@@ -1,7 +1,7 @@
 """Say how a prompt would be routed, and why. No model is called for the answer.
 
 A running server is asked, so its breakers and its classifier count. Without one, the saved
-configuration and the keywords decide: no cost, no network.
+configuration decides, with the classifier that needs no model: no cost, no network.
 """
 
 import argparse
