@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import sys
 
 from aiohttp import web
 
@@ -101,7 +100,3 @@ async def _keep_books(orders: Orders, line: Line) -> None:
         await app[keys.DESK].left_alone()
     finally:
         await runner.cleanup()
-
-
-if sys.platform == "win32":  # pragma: no cover
-    raise ImportError("there is one process on Windows")
