@@ -5,6 +5,7 @@ import os
 
 from llm_router.platform import open_private
 from llm_router.settings import Settings
+from llm_router.storage.trouble import explain_os
 
 _FILE = "account"  # in the journal folder
 
@@ -21,9 +22,12 @@ def is_another_key(settings: Settings) -> bool:
         former = None
     if former == mark:
         return False
-    fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     try:
-        os.write(fd, mark.encode())
-    finally:
-        os.close(fd)
+        fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            os.write(fd, mark.encode())
+        finally:
+            os.close(fd)
+    except OSError as exc:
+        raise explain_os(path, exc) from exc
     return former is not None

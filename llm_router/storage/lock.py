@@ -32,7 +32,8 @@ def _lock_file(path: Path) -> Path:
 class WriterLock:
     """The lock, held. It is released by `writer_lock`, which made it."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, path: Path, fd: int) -> None:
+        self._path = path
         self._fd = fd
 
     def announce(self, url: str | None = None, pid: int | None = None) -> None:
@@ -41,9 +42,12 @@ class WriterLock:
         if url is not None:
             facts["url"] = url
         content = json.dumps(facts).encode()
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, content)
-        os.ftruncate(self._fd, len(content))
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+            os.write(self._fd, content)
+            os.ftruncate(self._fd, len(content))
+        except OSError as exc:
+            raise explain_os(self._path, exc) from exc
 
 
 @contextmanager
@@ -53,7 +57,7 @@ def writer_lock(path: Path) -> Iterator[WriterLock]:
     try:
         if not _try_hard(fd):
             raise StorageError(_taken(path, _facts(path)))
-        lock = WriterLock(fd)
+        lock = WriterLock(_lock_file(path), fd)
         lock.announce()
         yield lock
     finally:
