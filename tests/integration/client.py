@@ -91,9 +91,9 @@ class Caller:
         async with asyncio.timeout(PATIENCE_S):
             return await self.reader.readuntil(text)
 
-    async def reply(self) -> Reply:
+    async def reply(self, patience_s: float = PATIENCE_S) -> Reply:
         """Read one answer, to the end of its body or of the connection."""
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(patience_s):
             head = await self.reader.readuntil(b"\r\n\r\n")
             lines = head.decode("latin-1").split("\r\n")
             fields = (line.partition(":") for line in lines[1:] if line)
