@@ -9,7 +9,8 @@ from itertools import islice
 
 import msgspec
 
-TAIL_BYTES = 32 * 1024
+# How much of the end is read at first, and how much if that does not do.
+TAILS_BYTES = (4 * 1024, 32 * 1024)
 _TRIES = 8
 _MOST_COMMAS = 300_000
 
@@ -20,11 +21,15 @@ _BETWEEN = re.compile(rb'\}[ \t\r\n]*,[ \t\r\n]*(?=\{[ \t\r\n]*")')
 
 def latest_first(array: bytes) -> Iterator[bytes]:
     """Yield the elements of a valid JSON array, the last one first."""
-    tail = _tail(array)
-    yield from map(bytes, reversed(tail))
-    if len(array) > TAIL_BYTES:
-        every = elements(array)
-        yield from map(bytes, reversed(every[: max(0, len(every) - len(tail))]))
+    given = 0
+    for tail_bytes in TAILS_BYTES:
+        tail = _tail(array, tail_bytes)
+        yield from map(bytes, reversed(tail[: max(0, len(tail) - given)]))
+        given = max(given, len(tail))
+        if len(array) <= tail_bytes:
+            return
+    every = elements(array)
+    yield from map(bytes, reversed(every[: max(0, len(every) - given)]))
 
 
 def elements(array: bytes) -> list[msgspec.Raw]:
@@ -36,14 +41,14 @@ def elements(array: bytes) -> list[msgspec.Raw]:
     return [] if array.count(b",") > _MOST_COMMAS else _list.decode(array)
 
 
-def _tail(array: bytes) -> list[msgspec.Raw]:
+def _tail(array: bytes, tail_bytes: int) -> list[msgspec.Raw]:
     """Return some of the last elements: all of a short array, none where no place to begin is seen.
 
     From a place inside an element the rest is no list: brackets are left over.
     """
-    if len(array) <= TAIL_BYTES:
+    if len(array) <= tail_bytes:
         return _list.decode(array)
-    for between in islice(_BETWEEN.finditer(array, len(array) - TAIL_BYTES), _TRIES):
+    for between in islice(_BETWEEN.finditer(array, len(array) - tail_bytes), _TRIES):
         try:
             return _list.decode(b"[" + array[between.end() :])
         except msgspec.DecodeError:

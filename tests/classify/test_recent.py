@@ -24,18 +24,20 @@ messages = st.lists(
 )
 
 
-@pytest.mark.parametrize("tail_bytes", [0, 20, 80, 100_000])
+@pytest.mark.parametrize(
+    "tails", [(0,), (20,), (80,), (100_000,), (10, 60), (40, 100_000)], ids=str
+)
 @settings(max_examples=80)
 @given(messages, st.sampled_from([None, 1]))
 def test_elements_are_the_same_wherever_reading_begins(
-    tail_bytes: int, value: list[Any], indent: int | None
+    tails: tuple[int, ...], value: list[Any], indent: int | None
 ) -> None:
     array = json.dumps(value, indent=indent).encode()
-    before, recent.TAIL_BYTES = recent.TAIL_BYTES, tail_bytes
+    before, recent.TAILS_BYTES = recent.TAILS_BYTES, tails  # type: ignore[assignment]  # other lengths
     try:
         found = [json.loads(element) for element in latest_first(array)]
     finally:
-        recent.TAIL_BYTES = before
+        recent.TAILS_BYTES = before
     assert found == value[::-1]
 
 
