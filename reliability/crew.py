@@ -38,7 +38,7 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
         life = await nursery.start()
         await life.ready()
         load = Callers(nursery.port, seed)
-        witness = Witness(nursery.port, seed, watches_breaker=False)
+        witness = Witness(nursery.port, seed, watches_breaker=False, hears_in_s=1)
         await witness.configure()
         tasks = [spawn(load.run(), name="callers"), spawn(witness.run(), name="witness")]
         for _ in range(count):

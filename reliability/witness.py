@@ -14,9 +14,14 @@ _PAUSE_S = (0.01, 0.1)
 
 
 class Witness:
-    """`violations` are sentences: an acknowledged change that was gone, a breaker that forgot."""
+    """`violations` are sentences: an acknowledged change that was gone, a breaker that forgot.
 
-    def __init__(self, port: int, seed: int, *, watches_breaker: bool = True) -> None:
+    Among several workers one may be asked that has not heard of a change yet: it has `hears_in_s`.
+    """
+
+    def __init__(
+        self, port: int, seed: int, *, watches_breaker: bool = True, hears_in_s: float = 0
+    ) -> None:
         self.violations: list[str] = []
         self.asked: list[Asked] = []
         self.acknowledged = 0  # the latest configuration that was answered with 200
@@ -25,6 +30,7 @@ class Witness:
         self._sent = 0  # the latest configuration that was asked for
         self._breaker: str | None = None  # of BROKEN, where it is certain
         self._port = port
+        self._hears_in_s = hears_in_s
         self._random = random.Random(seed)
         self._acts = (self.configure, self._break, self._break, self._reset)
         if not watches_breaker:
@@ -59,17 +65,22 @@ class Witness:
     async def check(self) -> None:
         """Compare what a router that has just started remembers. Raises OSError if it is gone."""
         async with self._turn:
-            answer = await self._send("GET", "/config")
-            if not answer.is_whole:
-                return
+            until = time.monotonic() + self._hears_in_s
+            while True:
+                answer = await self._send("GET", "/config")
+                if not answer.is_whole:
+                    return
+                found = _change_in(json.loads(answer.body))
+                if found >= self.acknowledged or time.monotonic() >= until:
+                    break
+                await asyncio.sleep(0.05)
             self.checks += 1
-            self._compare(json.loads(answer.body))
+            self._compare(found)
             expected = self._breaker
             if expected is not None and (state := await self._call()) not in (expected, None):
                 self.violations.append(f"a breaker was {expected}, after a restart it is {state}")
 
-    def _compare(self, config: Any) -> None:
-        found = int(config["categories"].get("wobbly", {}).get("description", 0))
+    def _compare(self, found: int) -> None:
         if not self.acknowledged <= found <= self._sent:
             self.violations.append(f"change {self.acknowledged} was acknowledged, {found} is there")
 
@@ -101,3 +112,7 @@ class Witness:
 
     async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         return await send(self._port, method, path, body)
+
+
+def _change_in(config: Any) -> int:
+    return int(config["categories"].get("wobbly", {}).get("description", 0))
