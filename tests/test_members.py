@@ -19,7 +19,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.dictionaries(st.text(), json_values, max_size=6), st.sampled_from([None, 2]))
 def test_every_member_is_found_where_it_stands(
     value: dict[str, object], indent: int | None
@@ -55,7 +55,7 @@ def test_a_duplicate_is_refused_by_name(raw: bytes) -> None:
             read(raw)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(
     st.lists(st.tuples(st.sampled_from(["", "a", "é", "role"]), json_values), max_size=4),
     st.sampled_from([",", ", ", " ,\n  "]),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from llm_router.classify import recent
 from llm_router.classify.recent import elements, latest_first
+from tests.fakes.effort import examples
 
 tricky = st.sampled_from(
     ["},{", '},{"role":"user"}', '"},{"', "\\", '\\"},{"a":', "[]", "}]", "é😀", "", "a" * 50]
@@ -27,7 +28,7 @@ messages = st.lists(
 @pytest.mark.parametrize(
     "tails", [(0,), (20,), (80,), (100_000,), (10, 60), (40, 100_000)], ids=str
 )
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(messages, st.sampled_from([None, 1]))
 def test_elements_are_the_same_wherever_reading_begins(
     tails: tuple[int, ...], value: list[Any], indent: int | None

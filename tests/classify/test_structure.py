@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from llm_router.classify.structure import SIGNS
 from llm_router.classify.vocabulary import tokens
+from tests.fakes.effort import examples
 
 
 def signs(text: str) -> set[str]:
@@ -109,7 +110,7 @@ _FRAGMENTS = (
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=examples(400))
 @given(st.lists(st.sampled_from(_FRAGMENTS), max_size=12).map("".join))
 @example("x#def a(")
 @example("a++print(")

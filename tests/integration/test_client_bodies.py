@@ -5,10 +5,10 @@ import gzip
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm_router.demo.upstream import DemoUpstream
+from tests.fakes.effort import drawn
 from tests.integration.client import Reply, calling, chat_body, post, request
 from tests.integration.conftest import PATIENCE_S, Router, Start, in_shared
 from tests.oracles.loop import longest_callback
@@ -218,14 +218,7 @@ some = st.fixed_dictionaries(
 
 async def test_no_body_makes_the_router_fail(start: Start) -> None:
     """F57: every answer is upstream's or a refusal on purpose."""
-    collected: list[bytes] = []
-
-    @settings(max_examples=80, suppress_health_check=list(HealthCheck), database=None)
-    @given(some.map(json.dumps).map(str.encode) | st.binary(max_size=40))
-    def collect(body: bytes) -> None:
-        collected.append(body)
-
-    collect()
+    collected = drawn(some.map(json.dumps).map(str.encode) | st.binary(max_size=40), 80)
     async with start() as router:
         for body in collected:
             reply = await post(router.url, body)

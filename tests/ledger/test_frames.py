@@ -3,11 +3,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_router.ledger.frames import HEADER, MAX_PAYLOAD_BYTES, frame, split
+from tests.fakes.effort import examples
 
 payload_lists = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(payload_lists)
 def test_what_was_framed_is_split_again(payloads: list[bytes]) -> None:
     data = b"".join(map(frame, payloads))
@@ -16,7 +17,7 @@ def test_what_was_framed_is_split_again(payloads: list[bytes]) -> None:
     assert (frames.consumed_bytes, frames.end) == (len(data), "clean")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(payload_lists, st.data())
 def test_a_cut_anywhere_leaves_whole_frames_and_a_torn_end(
     payloads: list[bytes], draw: st.DataObject
@@ -30,11 +31,12 @@ def test_a_cut_anywhere_leaves_whole_frames_and_a_torn_end(
     assert frames.end == ("clean" if frames.consumed_bytes == cut else "torn")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=6), st.data())
 def test_a_flipped_bit_is_never_read_as_an_entry(
     payloads: list[bytes], draw: st.DataObject
 ) -> None:
+    """F89, F91: nor is anything behind it."""
     data = bytearray(b"".join(map(frame, payloads)))
     bit = draw.draw(st.integers(0, len(data) * 8 - 1))
     data[bit // 8] ^= 1 << bit % 8
@@ -44,7 +46,7 @@ def test_a_flipped_bit_is_never_read_as_an_entry(
     assert frames.end != "clean"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_make_it_raise(data: bytes) -> None:
     """T43: the journal is read without trust."""

@@ -28,6 +28,7 @@ from llm_router.settings import LedgerSettings
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.tasks import spawn
+from tests.fakes.effort import examples
 from tests.ledger.clock import MovableClock
 from tests.ledger.entries import (
     attempt_answered,
@@ -494,7 +495,9 @@ async def test_a_row_that_breaks_a_rule_of_the_schema_is_refused_for_good(
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(order=st.lists(st.integers(0, 4), max_size=12), twice=st.booleans())
 def test_entries_that_stand_there_twice_are_rows_once(
@@ -523,7 +526,9 @@ def test_entries_that_stand_there_twice_are_rows_once(
 
 
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())
 def test_whatever_bytes_a_dead_journal_ends_in_the_start_goes_on(

@@ -8,6 +8,7 @@ from llm_router.ledger.entry import Cost, Usage
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.failures import FailureClass
+from tests.fakes.effort import examples
 from tests.proxy.chunks import COST_NANOUSD, ID, MODEL, USAGE, objects
 
 C = FailureClass
@@ -126,7 +127,7 @@ def test_a_finish_that_says_error_is_none() -> None:
     assert failure.kind is C.UPSTREAM_5XX
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(objects(["choices", "message", "error", "usage", "id", "finish_reason", "content", "code"]))
 def test_no_object_upsets_it(body: dict[str, Any]) -> None:
     """T42: upstream is untrusted input."""

@@ -11,6 +11,7 @@ from llm_router.errors import InvalidRequest
 from llm_router.proxy.body import BYTES_PER_TOKEN, ChatBody, parse_body
 from llm_router.routing.chain import Needs
 from llm_router.settings import UpstreamSettings
+from tests.fakes.effort import examples
 from tests.proxy.chunks import objects
 
 DEFAULT = UpstreamSettings()
@@ -284,7 +285,7 @@ def test_a_key_spelled_in_two_ways_is_the_same_key() -> None:
     assert error.param == "model"
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(
     objects(["messages", "model", "stream", "tools", "n", "max_tokens", "response_format", "type"])
 )
@@ -294,7 +295,7 @@ def test_any_object_is_read_or_refused(fields: dict[str, Any]) -> None:
         upstream_body(json.dumps(fields).encode())
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.binary(max_size=60))
 def test_bytes_at_random_are_refused_and_nothing_worse(raw: bytes) -> None:
     """F56"""
@@ -378,7 +379,7 @@ _values = st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers
 _spaces = st.sampled_from(["", " ", "\n\t", "\r\n  "])
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.data(), st.dictionaries(_names, _values, max_size=6))
 def test_what_is_sent_is_what_came_but_for_what_is_ours(
     data: st.DataObject, fields: dict[str, Any]

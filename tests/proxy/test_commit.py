@@ -13,6 +13,7 @@ from llm_router.proxy.commit import HELD_LIMIT, CommitGate
 from llm_router.proxy.exchange import Facts
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.sse import EVENT_LIMIT
+from tests.fakes.effort import examples
 from tests.proxy.chunks import (
     COMMENT,
     COST_NANOUSD,
@@ -104,7 +105,7 @@ def streams(draw: st.DrawFn) -> bytes:
     return stream.replace(b"\n", draw(st.sampled_from([b"\n", b"\r\n"])))
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(streams(), st.lists(st.integers(1, 2000), max_size=20))
 def test_any_chunking_of_a_valid_stream_passes_every_byte(stream: bytes, cuts: list[int]) -> None:
     """F29, F30"""
@@ -116,7 +117,7 @@ def test_any_chunking_of_a_valid_stream_passes_every_byte(stream: bytes, cuts: l
     assert gate.facts() == run(stream)[1].facts()
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.lists(st.sampled_from([COMMENT, HELLO, finish(), DONE, b"data: {", b"\n", b"\xff\n\n"])))
 def test_whatever_comes_out_of_any_bytes_is_part_of_them(blocks: list[bytes]) -> None:
     """F27: nothing is raised or invented, but for a missing [DONE] and a missing blank line."""
@@ -534,7 +535,7 @@ def test_half_an_emoji_passes() -> None:
     assert gate.failure is None
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(objects(["choices", "delta", "error", "usage", "id", "finish_reason", "content", "code"]))
 def test_no_object_upsets_it(chunk: dict[str, Any]) -> None:
     """T42: upstream is untrusted input."""

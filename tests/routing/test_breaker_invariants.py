@@ -10,6 +10,7 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 
 from llm_router.ledger.entry import BreakerChanged
@@ -18,6 +19,7 @@ from llm_router.routing.failures import Failure, FailureClass
 from llm_router.routing.gates import Forced
 from llm_router.settings import BreakerSettings
 from tests.fakes.clock import Clock
+from tests.fakes.effort import examples
 
 C = FailureClass
 MODELS = ("a/one", "b/two")
@@ -191,11 +193,15 @@ def stored(row: BreakerChanged, forced: Forced | None) -> StoredBreaker:
     )
 
 
-TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+def test_every_history_keeps_what_the_breaker_promises() -> None:
+    """F45 F69 F72 F77 F83: one probe at a time, nobody while open, and each lease ends."""
+    run_state_machine_as_test(
+        Histories,
+        settings=settings(max_examples=examples(80), stateful_step_count=40, deadline=None),
+    )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(data=st.data(), outcomes=st.lists(st.booleans(), min_size=1, max_size=12))
 def test_completion_order_never_matters(data: st.DataObject, outcomes: list[bool]) -> None:
     breakers = Breakers(

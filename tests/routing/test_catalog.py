@@ -12,6 +12,7 @@ from llm_router.routing.catalog import (
     read_model,
     read_models,
 )
+from tests.fakes.effort import examples
 
 GLM = {
     "id": "z-ai/glm-5",
@@ -94,7 +95,7 @@ json = st.recursive(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.dictionaries(
         st.sampled_from([*GLM, "id"]), json | st.dictionaries(st.sampled_from([*GLM]), json)

@@ -20,6 +20,7 @@ from llm_router.routing.document import (
     to_dict,
     to_toml,
 )
+from tests.fakes.effort import examples
 
 BAD_CATEGORY = "a category's name is 1 to 64 of a-z, 0-9, _ and -"
 BAD_ALIAS = "an alias is 1 to 64 of letters, digits"
@@ -215,7 +216,7 @@ def configs(draw: st.DrawFn) -> RoutingConfig:
     return RoutingConfig(0, categories, table)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(configs())
 def test_what_was_exported_applies_as_it_was(config: RoutingConfig) -> None:
     assert from_toml(to_toml(config)) == config

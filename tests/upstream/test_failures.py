@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.evidence import MESSAGE_CHARS
 from llm_router.upstream.failures import from_answer, from_error_object
+from tests.fakes.effort import examples
 
 C = FailureClass
 NOW = 1_769_860_800.0  # 2026-01-31T12:00:00Z
@@ -330,7 +331,7 @@ json = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(found=json, status=st.integers(-5, 1000), wait=st.text(max_size=30), body=st.binary())
 def test_whatever_comes_is_classified(found: object, status: int, wait: str, body: bytes) -> None:
     for failure in (

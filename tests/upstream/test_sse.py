@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llm_router.upstream.sse import EventSplitter, EventTooLarge, data_of, split_events
+from tests.fakes.effort import examples
 
 STREAM = (
     b": OPENROUTER PROCESSING\n\n"
@@ -36,7 +37,7 @@ def test_events_are_the_same_byte_by_byte() -> None:
     assert tail == b""
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"data: x", b"a", b"\xff"]), max_size=40))
 def test_any_bytes_come_out_as_they_went_in(blocks: list[bytes]) -> None:
     """F27: the splitter never raises, loses or invents a byte."""

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 
 from llm_router.ledger.entry import NO_USAGE, Cost, Usage
 from llm_router.upstream.usage import parse_usage
+from tests.fakes.effort import examples
 from tests.proxy.chunks import COST_NANOUSD, USAGE, objects
 
 
@@ -59,7 +60,7 @@ def test_details_may_be_missing_or_odd() -> None:
     assert parse_usage(odd)[0] == Usage(1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(objects(["prompt_tokens", "completion_tokens", "cost", "prompt_tokens_details"]))
 def test_whatever_comes_is_never_negative(usage: dict[str, Any]) -> None:
     """F38"""

@@ -11,7 +11,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
@@ -26,6 +25,7 @@ from llm_router.storage.sqlite import open_database
 from llm_router.web import config as web_config
 from llm_router.web.responses import error_answer
 from llm_router.web.routes import Handler, Scope
+from tests.fakes.effort import drawn
 
 Client = TestClient[web.Request, web.Application]
 SECRET = "sk-canary"
@@ -381,13 +381,5 @@ async def test_no_body_makes_an_admin_route_fail(client: Client) -> None:
                 assert aiohttp.hdrs.CONTENT_TYPE in response.headers
                 await response.json()
 
-    collected: list[bytes] = []
-
-    @settings(max_examples=60, suppress_health_check=list(HealthCheck), database=None)
-    @given(bodies.map(json.dumps).map(str.encode) | st.binary(max_size=40))
-    def collect(body: bytes) -> None:
-        collected.append(body)
-
-    collect()
-    for body in collected:
+    for body in drawn(bodies.map(json.dumps).map(str.encode) | st.binary(max_size=40), 60):
         await send(body)
