@@ -15,7 +15,7 @@ from llm_router import platform
 from llm_router.cli import load, progress, settings_options, write_json
 from llm_router.errors import StorageError
 from llm_router.storage.migrate import connect_readonly
-from llm_router.storage.trouble import explain, explain_os
+from llm_router.storage.trouble import TROUBLE, explain, explain_os
 
 _PAGES_PER_STEP = 2048
 
@@ -72,5 +72,5 @@ def _copy(path: Path, target: Path) -> None:
                     task, completed=total - remaining, total=total
                 ),
             )
-    except sqlite3.Error as exc:
+    except TROUBLE as exc:
         raise explain(path, exc) from exc

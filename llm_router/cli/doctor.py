@@ -24,7 +24,7 @@ from llm_router.settings import LedgerSettings
 from llm_router.settings_load import Loaded
 from llm_router.storage.migrate import connect_readonly, migrations, schema_version
 from llm_router.storage.sqlite import running_server
-from llm_router.storage.trouble import explain
+from llm_router.storage.trouble import TROUBLE, explain
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -132,7 +132,7 @@ def _connected(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(connect_readonly(path)) as connection:
             yield connection
-    except sqlite3.Error as exc:
+    except TROUBLE as exc:
         raise explain(path, exc) from exc
 
 

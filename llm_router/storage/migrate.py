@@ -19,7 +19,7 @@ from pathlib import Path
 from llm_router import platform
 from llm_router.clock import utc_text
 from llm_router.errors import StorageError
-from llm_router.storage.trouble import explain, explain_os
+from llm_router.storage.trouble import TROUBLE, explain, explain_os
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def prepare(path: Path, tell: Tell = log.info) -> list[Migration]:
             return migrate(connection, version, tell)
     except OSError as exc:
         raise explain_os(path, exc) from exc
-    except sqlite3.Error as exc:
+    except TROUBLE as exc:
         raise explain(path, exc) from exc
 
 

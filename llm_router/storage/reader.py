@@ -15,7 +15,7 @@ from pathlib import Path
 
 from llm_router.errors import StorageError
 from llm_router.storage.migrate import connect_readonly, migrations, schema_version
-from llm_router.storage.trouble import explain
+from llm_router.storage.trouble import TROUBLE, explain
 
 READ_LIMIT_S = 5.0
 _STEPS_BETWEEN_CHECKS = 20_000
@@ -65,7 +65,7 @@ class Reader:
             connection.execute("PRAGMA query_only = ON")
             if check_schema:
                 self._check_schema(connection)
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             raise explain(self.path, exc) from exc
         connection.row_factory = sqlite3.Row
         connection.set_progress_handler(self._is_late, _STEPS_BETWEEN_CHECKS)
@@ -82,7 +82,7 @@ class Reader:
         self._deadline = time.monotonic() + self._limit_s
         try:
             return self._connection.execute(sql, params).fetchall()
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             raise explain(self.path, exc) from exc
 
     def _is_late(self) -> bool:

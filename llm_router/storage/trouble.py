@@ -21,9 +21,15 @@ _ADVICE = {
 }
 
 
-def explain(path: Path, error: sqlite3.Error) -> StorageError:
+# What calls of sqlite3 raise. It finds text that is not UTF-8 in a damaged file only.
+TROUBLE = (sqlite3.Error, UnicodeDecodeError)
+
+
+def explain(path: Path, error: Exception) -> StorageError:
     """Return what to raise `from error`: the file, what is wrong, what to do."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if isinstance(error, UnicodeDecodeError):
+        primary = sqlite3.SQLITE_CORRUPT
     advice = _ADVICE.get(primary)
     if advice is None:
         return StorageError(f"database {path}: {error}")

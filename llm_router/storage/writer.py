@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from llm_router.storage.trouble import explain
+from llm_router.storage.trouble import TROUBLE, explain
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -45,7 +45,7 @@ class Writer:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             raise explain(self._path, exc) from exc
         return result
 
@@ -56,7 +56,7 @@ async def open_writer(path: Path, busy_timeout_s: float) -> AsyncIterator[Writer
     with ThreadPoolExecutor(1, thread_name_prefix="sqlite-writer") as thread:
         try:
             connection = await loop.run_in_executor(thread, _connect, path, busy_timeout_s)
-        except sqlite3.Error as exc:
+        except TROUBLE as exc:
             raise explain(path, exc) from exc
         try:
             yield Writer(path, connection, thread)

@@ -154,6 +154,28 @@ async def test_a_long_query_is_ended_and_the_next_is_answered(path: Path) -> Non
         assert [tuple(row) for row in await reader.read("SELECT ?", (7,))] == [(7,)]
 
 
+@pytest.mark.slow
+async def test_what_piles_up_behind_a_long_reader_shrinks_when_it_has_gone(
+    database: Database, path: Path
+) -> None:
+    """F87: to 64 MiB, which are kept for the next time."""
+    wal = path.with_name("router.db-wal")
+
+    def fill(db: sqlite3.Connection) -> None:
+        for number in range(70):
+            db.execute("INSERT INTO journal_offsets VALUES (?, 1)", (f"{number:02}" * 524_288,))
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM journal_offsets").fetchone()
+        await database.transact(fill)
+        await database.transact(add)
+        assert wal.stat().st_size > 70 * 2**20
+    await database.transact(lambda db: db.execute("DELETE FROM journal_offsets"))
+    await database.transact(add)  # the first one that begins the file anew
+    assert wal.stat().st_size <= 64 * 2**20
+
+
 async def test_a_reader_notices_that_somebody_wrote(database: Database) -> None:
     (before,) = await database.read("PRAGMA data_version")
     await database.transact(add)
