@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from llm_router import __version__
 from llm_router.clock import utc_text
+from llm_router.errors import Unavailable
 from llm_router.keys import (
     ANSWERS,
     CLOCK,
@@ -105,7 +106,10 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
     prometheus = await asyncio.to_thread(import_module, "llm_router.web.prometheus")
     labels = prometheus.labels(config)
     ask = partial(read_counters, app[DATABASE], labels)
-    counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)
+    try:
+        counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)
+    except Unavailable:
+        counters, is_stale = None, True  # the gauges that say so must not be missing, too
     path = app[SETTINGS].ledger.path
     state = prometheus.State(
         load=own_load(app) + app[OTHERS](),

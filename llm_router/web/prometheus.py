@@ -68,29 +68,29 @@ def labels(config: RoutingConfig) -> Labels:
 
 
 def render(
-    counters: Counters, labels: Labels, state: State, *, is_openmetrics: bool
+    counters: Counters | None, labels: Labels, state: State, *, is_openmetrics: bool
 ) -> tuple[bytes, str]:
-    """Return a body and its Content-Type."""
+    """Return a body and its Content-Type; None where the database has never said a number."""
     registry = CollectorRegistry()
-    registry.register(_Scrape(counters, labels, state))
+    if counters is not None:
+        registry.register(_Ledger(counters, labels))
+    registry.register(_Process(state))
     if is_openmetrics:
         # prometheus_client leaves this one function untyped.
         return openmetrics.generate_latest(registry), OPENMETRICS  # type: ignore[no-untyped-call]
     return exposition.generate_latest(registry), TEXT
 
 
-class _Scrape(Collector):
-    def __init__(self, counters: Counters, labels: Labels, state: State) -> None:
+class _Ledger(Collector):
+    def __init__(self, counters: Counters, labels: Labels) -> None:
         self._counters = counters
         self._labels = labels
-        self._state = state
 
     def collect(self) -> Iterator[Metric]:
         yield from self._requests()
         yield from self._attempts()
         yield from self._latencies()
         yield from self._gates()
-        yield from self._process()
 
     def _requests(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -176,7 +176,12 @@ class _Scrape(Collector):
             gates.add_metric((gate,), state("gate:" + gate))
         yield gates
 
-    def _process(self) -> Iterator[Metric]:
+
+class _Process(Collector):
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def collect(self) -> Iterator[Metric]:
         load = self._state.load
         yield GaugeMetricFamily(
             "llm_router_in_flight_requests",

@@ -253,6 +253,17 @@ async def test_the_last_numbers_are_repeated_while_the_database_is_silent(
         assert (await response.json())["error"]["type"] == "unavailable"
 
 
+async def test_that_the_database_never_answered_is_told_as_well(
+    client: Client, database: Database
+) -> None:
+    """F88 F89: whoever is to be alarmed by it asks for nothing else."""
+    await break_database(database)
+    text = await get_text(client)
+    assert "llm_router_metrics_stale 1.0" in text
+    assert "llm_router_database_failing 0.0" in text
+    assert "llm_router_requests_total" not in text
+
+
 async def test_only_so_many_answers_are_kept(clock: FakeClock) -> None:
     """T23: made-up questions do not fill the memory."""
     answers = Answers(clock)
