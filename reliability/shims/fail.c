@@ -1,6 +1,7 @@
 /* Let the calls number $FAIL_AT up to $FAIL_AT + $FAIL_TIMES - 1 fail, of those that $FAIL_WHAT names
  * and that concern a file below $FAIL_ROOT: w writes, s syncs, t truncations, o creations, u removals.
- * $FAIL_HOW is an errno, or "short" for a write of which the disk takes only the first half.
+ * $FAIL_HOW is an errno, or "short" for a write of which the disk takes only the first half. With
+ * $FAIL_WHILE, all that is so only while there is a file of that name.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -32,8 +33,8 @@ static int is_ours(int fd) {
 /* Whether this call is one that fails; errno is set then, or 0 for a short write. */
 static int fails(char what) {
     static int calls;
-    const char *kinds = getenv("FAIL_WHAT"), *how = getenv("FAIL_HOW");
-    if (!kinds || !strchr(kinds, what)) return 0;
+    const char *kinds = getenv("FAIL_WHAT"), *how = getenv("FAIL_HOW"), *flag = getenv("FAIL_WHILE");
+    if (!kinds || !strchr(kinds, what) || (flag && access(flag, F_OK))) return 0;
     int number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST), first = atoi(getenv("FAIL_AT"));
     if (number < first || number >= first + atoi(getenv("FAIL_TIMES"))) return 0;
     errno = atoi(how);

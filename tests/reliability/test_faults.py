@@ -1,80 +1,23 @@
-"""Whole routers without descriptors, without disk, without time, and stopped."""
+"""Whole routers without descriptors, without time, and stopped."""
 
 import asyncio
-import json
-import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llm_router.demo.upstream import DemoUpstream
 from llm_router.tasks import spawn
 from reliability import books, shims
-from reliability.callers import CHAT, Asked
-from reliability.lives import Life, Nursery, open_nursery
-from reliability.stage import left_over, locked, scripted_upstream, tracebacks
-from reliability.wire import Answer, send
+from reliability.callers import CHAT
+from reliability.lives import Life
+from reliability.wire import send
 from tests.fakes.waiting import until
 from tests.oracles.resources import descriptors
+from tests.reliability.stage import can_unshare, staged
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs pidfds and /proc")
-
-
-@dataclass
-class Stage:
-    """One router, and all that was asked of it."""
-
-    upstream: DemoUpstream
-    nursery: Nursery
-    life: Life
-    asked: list[Asked] = field(default_factory=list)
-
-    async def ask(self, words: str = "chunks=3", **fields: Any) -> Answer:
-        number = len(self.asked)
-        message = {"role": "user", "content": f"Request {number}: {words}"}
-        body = {"model": "router/code", "messages": [message], "session_id": f"s-{number}"}
-        self.asked.append(asked := Asked(f"s-{number}", Answer(), has_left=False))
-        answer = await send(self.nursery.port, "POST", CHAT, {**body, **fields})
-        self.asked[number] = Asked(asked.session, answer, has_left=False)
-        return answer
-
-    async def health(self) -> Any:
-        return json.loads((await send(self.nursery.port, "GET", "/health")).body)
-
-    async def until_database(self, state: str) -> None:
-        async with asyncio.timeout(30):
-            while (await self.health())["database"]["state"] != state:  # noqa: ASYNC110 - no event
-                await asyncio.sleep(0.05)
-
-    async def end_and_compare(self, database: Path | None = None) -> None:
-        """End the router; every answer must be whole and every row true."""
-        await self.life.end()
-        found = books.read(database or self.nursery.database)
-        assert not books.audit(found, self.upstream.calls(), self.asked).problems
-        assert all(each.answer.is_good for each in self.asked)
-        assert not tracebacks(self.nursery.log)
-
-
-@asynccontextmanager
-async def staged(folder: Path, **options: Any) -> AsyncIterator[Stage]:
-    environ = options.pop("environ", {})
-    async with (
-        scripted_upstream() as upstream,
-        open_nursery(upstream, folder, **options) as nursery,
-    ):
-        life = await nursery.start(environ=environ)
-        try:
-            await life.ready()
-            yield Stage(upstream, nursery, life)
-        finally:
-            await life.kill()
 
 
 async def test_out_of_descriptors_it_goes_on_with_what_it_has(tmp_path: Path) -> None:
@@ -145,13 +88,7 @@ def _failing() -> dict[str, Any]:
     return {"model": "demo/broken", "messages": [message]}
 
 
-def _can_unshare(*what: str) -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    return not subprocess.run(["unshare", *what, "true"], capture_output=True).returncode
-
-
-@pytest.mark.skipif(not _can_unshare("-T"), reason="this machine lets nobody set a boot clock")
+@pytest.mark.skipif(not can_unshare("-T"), reason="this machine lets nobody set a boot clock")
 @pytest.mark.parametrize(("asleep_s", "state"), [(200, "no_candidate"), (301, "upstream_failed")])
 async def test_a_breaker_waits_on_while_the_machine_sleeps(
     tmp_path: Path, asleep_s: int, state: str
@@ -164,51 +101,3 @@ async def test_a_breaker_waits_on_while_the_machine_sleeps(
     later = ("unshare", "-T", "--boottime", str(asleep_s))
     async with staged(tmp_path, within=later) as stage:
         assert (await send(stage.nursery.port, "POST", CHAT, _failing())).error_type == state
-
-
-IN_A_TMPFS = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=4m none "$0" && exec "$@"')
-
-
-@pytest.mark.skipif(not _can_unshare("-rm"), reason="this machine lets nobody mount a file system")
-async def test_a_full_disk_delays_rows_and_nothing_else(tmp_path: Path) -> None:
-    """F84: traffic goes on, changes are refused in words, and with room again all rows come."""
-    small = tmp_path / "small"
-    small.mkdir()
-    environ = {"ROUTER_DB": str(small / "router.db")}
-    async with staged(tmp_path, within=(*IN_A_TMPFS, str(small)), environ=environ) as stage:
-        seen = Path(f"/proc/{stage.nursery.pid}/root", *small.parts[1:])
-        assert (await stage.ask()).is_good
-        ballast = seen / "ballast"
-        with ballast.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(65_536))
-            except OSError:
-                pass
-        for number in range(30):
-            assert (await stage.ask(stream=number % 2 == 0)).is_good
-        await stage.until_database("failing")
-        assert (await stage.health())["status"] == "degraded"
-        category = {"name": "poems", "models": ["glm-5"]}
-        refused = await send(stage.nursery.port, "POST", "/config/category", category)
-        assert refused.status == 503
-        assert "disk is full" in json.loads(refused.body)["error"]["message"]
-        ballast.unlink()
-        await stage.until_database("ok")
-        await stage.life.end()
-        shutil.copy(seen / "router.db", stage.nursery.database)  # SQLite goes by real paths
-        await stage.end_and_compare()
-
-
-@pytest.mark.slow
-async def test_a_lock_that_somebody_else_holds_delays_rows_and_nothing_else(tmp_path: Path) -> None:
-    """F86: a forgotten transaction in a database shell."""
-    async with staged(tmp_path) as stage:
-        with locked(stage.nursery.database):
-            for _ in range(50):
-                assert (await stage.ask()).is_good
-            await stage.until_database("failing")
-            assert (await stage.ask()).is_good
-        await stage.until_database("ok")
-        await stage.end_and_compare()
-        assert not list(left_over(stage.nursery.database))
