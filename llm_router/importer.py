@@ -2,13 +2,15 @@
 
 Its format is not documented, so this reads the shapes that the API's bodies suggest: categories by
 name or as a list, their models as a list or spread over `primary` and `fallbacks`, a mapping from
-category to models, short names for ids. What it does not understand it says, by its place in the
-file and never by its content, which may hold a key.
+category to models or from short name to id, keywords apart from the chains, all of it inside
+another object or not. What it does not understand it says, by its place in the file and never by
+its content, which may hold a key.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from llm_router.errors import DocumentError
 from llm_router.routing.config import BUILTIN, RoutingConfig
@@ -16,7 +18,10 @@ from llm_router.routing.document import parse, to_dict
 from llm_router.routing.names import is_model_id, safe
 
 _CATEGORIES = {"categories", "custom_categories", "category", "routes"}
-_MAPPINGS = {"model_mapping", "model_mappings", "mapping", "mappings", "chains"}
+_MAPPINGS = {"model_mapping", "model_mappings", "model_map", "mapping", "mappings", "chains"}
+_MAPPINGS |= {"category_models", "category_mapping", "category_model_mapping"}
+_KEYWORDS = {"keywords", "category_keywords", "keyword_mapping"}
+_WRAPPERS = {"config", "router", "router_config", "routing", "settings"}
 _ALIASES = {"aliases", "model_aliases", "short_names", "models", "model_ids"}
 _MODELS = ("models", "model", "chain", "primary", "fallbacks", "fallback")
 _MODEL_KEYS = ("id", "model", "name")
@@ -30,6 +35,9 @@ class Import:
     config: RoutingConfig
     taken: list[str] = field(default_factory=list)
     not_understood: list[str] = field(default_factory=list)
+    _mapped: set[str] = field(default_factory=set)  # categories that a mapping has a chain for
+    _named: set[str] = field(default_factory=set)  # those that are listed as categories
+    _waiting: list[tuple[str, str, object]] = field(default_factory=list)  # without a chain yet
     _given: dict[tuple[str, str], object] = field(default_factory=dict)
 
     def give(self, path: str, category: str, key: str, value: object) -> None:
@@ -43,28 +51,81 @@ def take(config: RoutingConfig, data: object) -> Import:
     """Lay what can be understood of `data` over a configuration; never raises for the rest."""
     result = Import(config)
     if isinstance(data, list):
-        _take_categories(result, "the list", data)
-        return result
-    if not isinstance(data, dict):
+        entries = [("the list", "categories", cast(object, data))]
+    elif isinstance(data, dict):
+        entries = list(_entries(data))
+    else:
         result.not_understood.append("the file: neither a JSON object nor a list of categories")
         return result
+    for _, key, value in entries:
+        if (word := _word(key)) in _MAPPINGS | _CATEGORIES:
+            names = {_slug(name) for name in _names(value)}
+            (result._mapped if word in _MAPPINGS else result._named).update(names)
     # Short names first: the chains that use them may stand before them.
-    for key, value in data.items():
-        if _word(key) in _ALIASES:
-            _take_aliases(result, safe(key), value)
-    for key, value in data.items():
-        word, path = _word(key), safe(key)
-        if value in ({}, []):
-            result.not_understood.append(f"{path}: empty")
-        elif word in _CATEGORIES or word in _MAPPINGS:
-            _take_categories(result, path, value)
-        elif word in BUILTIN:
-            _take_category(result, path, word, value)
-        elif word in _MODE:
-            result.not_understood.append(f"{path}: a setting now; put ROUTING_MODE into .env")
-        elif word not in _ALIASES:
-            result.not_understood.append(f"{path}: unknown")
+    for path, key, value in entries:
+        if (word := _word(key)) in _ALIASES:
+            _take_aliases(result, path, value)
+        elif word in _MAPPINGS and isinstance(value, dict):
+            ids = {name: entry for name, entry in value.items() if _is_alias(result, name, entry)}
+            _take_aliases(result, path, ids)
+    for path, key, value in entries:
+        _take_entry(result, path, key, value)
+    # The chain of a category may stand behind its keywords.
+    waiting, result._waiting = result._waiting, []
+    for path, name, entry in waiting:
+        if entry != {} or _slug(name) not in result.config.categories:
+            _take_category(result, path, name, entry, may_wait=False)
     return result
+
+
+def _entries(data: dict[str, object], within: str = "") -> Iterator[tuple[str, str, object]]:
+    """Yield place, key and value of everything at the top, objects that only wrap it opened."""
+    for key, value in data.items():
+        path = f"{within}{safe(key)}"
+        if _word(key) in _WRAPPERS and isinstance(value, dict) and value and not within:
+            yield from _entries(value, f"{path}.")
+        else:
+            yield path, key, value
+
+
+def _take_entry(result: Import, path: str, key: str, value: object) -> None:
+    word = _word(key)
+    if value in ({}, []):
+        result.not_understood.append(f"{path}: empty")
+    elif word in _CATEGORIES or word in _MAPPINGS:
+        _take_categories(result, path, value, is_mapping=word in _MAPPINGS)
+    elif word in _KEYWORDS and isinstance(value, dict):
+        for name, words in value.items():
+            _take_category(result, f"{path}.{safe(name)}", name, {"keywords": words})
+    elif word in BUILTIN or _is_category(result, value):
+        _take_category(result, path, key, value)
+    elif word in _MODE:
+        result.not_understood.append(f"{path}: a setting now; put ROUTING_MODE into .env")
+    elif word not in _ALIASES:
+        result.not_understood.append(f"{path}: unknown")
+
+
+def _names(value: object) -> Iterator[str]:
+    """Yield the names of the categories that an object or a list is about."""
+    for entry in value if isinstance(value, (dict, list)) else ():
+        name = entry.get("name", entry.get("category")) if isinstance(entry, dict) else entry
+        if isinstance(name, str):
+            yield name
+
+
+def _is_alias(result: Import, name: str, entry: object) -> bool:
+    """True for `gpt-5: openai/gpt-5` in a mapping, in which categories have their chains, too."""
+    is_category = _slug(name) in result._named | set(result.config.categories)
+    return not is_category and not isinstance(entry, list) and is_model_id(_model(entry))
+
+
+def _is_category(result: Import, value: object) -> bool:
+    """True for what looks like the user's own category right at the top: a list of models."""
+    models = value.get("models") if isinstance(value, dict) else value
+    known = result.config.aliases
+    return isinstance(models, list) and all(
+        isinstance(model, str) and (model in known or is_model_id(model)) for model in models
+    )
 
 
 def _take_aliases(result: Import, path: str, value: object) -> None:
@@ -82,25 +143,37 @@ def _take_aliases(result: Import, path: str, value: object) -> None:
         _try(result, place, f"short name {safe(name)}", document)
 
 
-def _take_categories(result: Import, path: str, value: object) -> None:
+def _take_categories(result: Import, path: str, value: object, *, is_mapping: bool = False) -> None:
     if isinstance(value, dict):
         for name, entry in value.items():
-            _take_category(result, f"{path}.{safe(name)}", name, entry)
+            place = f"{path}.{safe(name)}"
+            if is_mapping and _is_alias(result, name, entry):
+                continue  # taken already
+            if not is_mapping and _slug(name) in result._mapped and _is_words(result, entry):
+                entry = {"keywords": entry}
+            _take_category(result, place, name, entry)
     elif isinstance(value, list):
         for index, entry in enumerate(value):
             place = f"{path}[{index}]"
             name = entry.get("name", entry.get("category")) if isinstance(entry, dict) else None
             if isinstance(name, str):
                 _take_category(result, place, name, entry)
+            elif isinstance(entry, str):
+                result._waiting.append((place, entry, {}))  # a name; its chain is elsewhere
             else:
                 result.not_understood.append(f"{place}: a category without a name")
     else:
         result.not_understood.append(f"{path}: neither an object nor a list")
 
 
-def _take_category(result: Import, path: str, name: str, entry: object) -> None:
+def _take_category(
+    result: Import, path: str, name: str, entry: object, *, may_wait: bool = True
+) -> None:
     fields = entry if isinstance(entry, dict) else {"models": entry}
-    slug = re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-_")
+    slug = _slug(name)
+    if may_wait and slug not in result.config.categories and not _has_models(fields):
+        result._waiting.append((path, name, entry))
+        return
     given: dict[str, Any] = {}
     chain: dict[str, list[str]] = {}
     for key, value in fields.items():
@@ -124,6 +197,22 @@ def _take_category(result: Import, path: str, name: str, entry: object) -> None:
     document = to_dict(result.config)
     document["categories"][slug] = document["categories"].get(slug, {}) | given
     _try(result, path, f"category {safe(slug)} ({', '.join(given)})", document)
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-_")
+
+
+def _has_models(fields: dict[str, object]) -> bool:
+    return any(_word(key) in _MODELS for key in fields)
+
+
+def _is_words(result: Import, entry: object) -> bool:
+    """True for a list of texts none of which is a model: keywords, if the chain is elsewhere."""
+    known = result.config.aliases
+    return isinstance(entry, list) and all(
+        isinstance(word, str) and word not in known and not is_model_id(word) for word in entry
+    )
 
 
 def _take_models(result: Import, path: str, value: object) -> list[str]:

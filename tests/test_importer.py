@@ -27,6 +27,9 @@ CHAIN = ("glm-5", "openai/gpt-4o-mini")
         {"model_mapping": {"poetry": ["glm-5", "openai/gpt-4o-mini"]}},
         {"Model-Mappings": [{"category": "poetry", "models": ["glm-5", "openai/gpt-4o-mini"]}]},
         {"models": {"poetry": ["glm-5", "openai/gpt-4o-mini"]}},
+        {"config": {"categories": {"poetry": ["glm-5", "openai/gpt-4o-mini"]}}},
+        {"poetry": {"models": ["glm-5", "openai/gpt-4o-mini"]}},
+        {"categories": ["code", "poetry"], "chains": {"poetry": ["glm-5", "openai/gpt-4o-mini"]}},
     ],
 )
 def test_a_chain_is_found_in_every_likely_shape(data: dict[str, Any]) -> None:
@@ -67,6 +70,33 @@ def test_short_names_are_known_to_chains_that_stand_before_them() -> None:
     assert result.not_understood == []
 
 
+def test_a_mapping_may_lead_from_short_names_to_ids() -> None:
+    data = {
+        "categories": {"code": {"models": ["ds", "glm-5"]}},
+        "model_mapping": {"ds": "deepseek/deepseek-chat", "tools": "z-ai/glm-5"},
+    }
+    result = take(default_config(), data)
+    assert result.config.aliases["ds"] == "deepseek/deepseek-chat"
+    assert result.config.categories["code"].models == ("ds", "glm-5")
+    assert result.config.categories["tools"].models == ("z-ai/glm-5",)
+    assert result.not_understood == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"categories": {"law": {"keywords": ["court"]}}, "model_mapping": {"law": ["glm-5"]}},
+        {"categories": {"law": ["court"]}, "model_mapping": {"law": ["glm-5"]}},
+        {"keywords": {"law": ["court"]}, "category_models": {"law": ["glm-5"]}},
+        {"categories": [{"name": "law", "keywords": "court"}], "mapping": {"law": "glm-5"}},
+    ],
+)
+def test_keywords_may_stand_apart_from_the_chain_and_before_it(data: dict[str, Any]) -> None:
+    result = take(default_config(), data)
+    assert result.config.categories["law"] == Category("law", ("glm-5",), ("court",))
+    assert result.not_understood == []
+
+
 @pytest.mark.parametrize(
     ("data", "place"),
     [
@@ -74,7 +104,9 @@ def test_short_names_are_known_to_chains_that_stand_before_them() -> None:
         ({"api_key": "sk-secret"}, "api_key: unknown"),
         ({"routing_mode": "sk-secret"}, "routing_mode: a setting now; put ROUTING_MODE into .env"),
         ({"categories": "sk-secret"}, "categories: neither an object nor a list"),
-        ({"categories": ["sk-secret"]}, "categories[0]: a category without a name"),
+        ({"categories": ["sk-secret"]}, "categories[0]: nothing to take"),
+        ({"categories": [{"models": ["a/b"]}]}, "categories[0]: a category without a name"),
+        ({"api": {"model": "sk-secret"}}, "api: unknown"),
         ({"categories": {"code": {}}}, "categories.code: nothing to take"),
         ({"code": {"models": ["glm-5"], "weight": 3}}, "code.weight: unknown"),
         ({"code": {"models": ["glm-5"], "keywords": 3}}, "code.keywords: unknown"),
