@@ -20,6 +20,7 @@ from llm_router.routing.chain import GONE, Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
 _TIMEOUT_STATUSES = (408, 504, 524)
+_GONE_FOR_S = 600.0  # what `model_gone` rests for; the model list is read again every hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,12 @@ def _gone(fates: Sequence[Fate], candidates: Mapping[str, Any]) -> HttpError:
         message = f"OpenRouter does not know the model {model}, or has no provider for it."
         return ModelNotFound(message, param="model", metadata=candidates, is_final=True)
     message = "No model of this chain exists any more. The operator has to change the chain."
-    return NoCandidate(message, metadata=candidates, is_final=True)
+    if any(fate.failure is not None for fate in fates):
+        return UpstreamFailed(message, metadata=candidates, is_final=True)
+    waits = [fate.refusal.retry_after_s for fate in fates if fate.refusal is not None]
+    return NoCandidate(
+        message, retry_after_s=min(waits, default=_GONE_FOR_S), metadata=candidates, is_final=True
+    )
 
 
 def _is_gone(fate: Fate) -> bool:

@@ -32,6 +32,7 @@ _AVAILABILITY = {
     "temporarily_unavailable": _C.UPSTREAM_5XX,
     "model_unavailable_upstream": _C.UPSTREAM_5XX,
 }
+_POLICY_SAYS = re.compile(r"moderation|flagged|guardrail|content polic")
 _INCAPABLE = re.compile(
     r"no endpoints (found|available) (that|matching|which|with)|no allowed providers|data policy"
 )
@@ -115,10 +116,10 @@ def _kind(evidence: Evidence, asked_to_wait: bool) -> FailureClass:
 def _account_kind(evidence: Evidence, asked_to_wait: bool) -> FailureClass:
     if evidence.status == 403:
         facts = any(evidence.metadata.get(fact) for fact in _POLICY_FACTS)
-        if facts or evidence.words & _POLICY_WORDS or "moderation" in evidence.text:
+        if facts or evidence.words & _POLICY_WORDS or _POLICY_SAYS.search(evidence.text):
             return _C.POLICY
     if evidence.status == 402 and asked_to_wait:
-        return _C.RATE_LIMITED_ACCOUNT  # calls in flight have reserved the budget for a moment
+        return _C.RATE_LIMITED  # calls in flight have reserved what this one would need at most
     is_budget = evidence.metadata.get("limit_source") or "limit exceeded" in evidence.text
     if evidence.status == 402 or (evidence.status == 403 and is_budget):
         return _C.NO_CREDIT

@@ -374,14 +374,27 @@ async def test_our_own_account_closes_everything_at_once(
 async def test_credit_that_is_only_reserved_for_a_moment_is_a_rest(
     router: Router, upstream: DemoUpstream
 ) -> None:
-    """F12: 402 with Retry-After is the budget of calls in flight."""
+    """F12: 402 with Retry-After is the budget of calls in flight; a cheaper call may fit in."""
+    upstream.fail(GLM, status=402, retry_after=9)
+    assert_answered_by(await chat(router.url), AURORA, 2, is_stream=False)
+    assert_answered_by(await chat(router.url), AURORA, 1, is_stream=False)
+    breaker = await router.breaker(GLM)
+    assert (breaker["state"], breaker["failures"]) == ("closed", 0)
+    assert breaker["cooldown_until"] is not None
+    for gate in ("gate:account", "gate:rate"):
+        assert (await router.breaker(gate))["cooldown_until"] is None
+
+
+async def test_credit_that_is_reserved_for_every_model_is_a_429(
+    router: Router, upstream: DemoUpstream
+) -> None:
+    """F12"""
     upstream.fail(status=402, retry_after=9)
-    reply = await chat(router.url)
-    assert (reply.status, reply.error["type"]) == (429, "no_candidate")
-    assert reply.headers["retry-after"] in ("8", "9")
-    assert len(upstream.calls()) == 1
-    assert (await router.breaker("gate:account"))["state"] == "closed"
-    assert (await router.breaker("gate:rate"))["cooldown_until"] is not None
+    for calls in (3, 3):
+        reply = await chat(router.url)
+        assert (reply.status, reply.error["type"]) == (429, "no_candidate")
+        assert reply.headers["retry-after"] in ("8", "9")
+        assert len(upstream.calls()) == calls
 
 
 # The request
@@ -512,10 +525,14 @@ async def test_a_chain_of_which_nothing_is_left_is_the_operators_to_mend(
     """F14"""
     for model in (GLM, AURORA, MINI):
         upstream.fail(model, status=404, error_type="not_found")
-    for _ in range(2):
-        reply = await chat(router.url)
-        assert (reply.status, reply.error["type"]) == (503, "no_candidate")
-        assert "rate limited" not in reply.error["message"]
+    tried = await chat(router.url)
+    assert (tried.status, tried.error["type"]) == (502, "upstream_failed")
+    again = await chat(router.url)
+    assert (again.status, again.error["type"]) == (503, "no_candidate")
+    assert 590 <= int(again.headers["retry-after"]) <= 600
+    for reply in (tried, again):
+        assert "no model of this chain exists" in reply.error["message"].lower()
+        assert reply.headers["x-should-retry"] == "false"
 
 
 async def test_timeouts_behind_upstream_are_timeouts_too(

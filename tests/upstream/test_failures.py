@@ -64,6 +64,8 @@ def test_not_found_without_an_error_object_means_a_wrong_address() -> None:
         (403, error("flagged", reasons=["hate"], provider_name="OpenAI"), C.POLICY),
         (403, error("blocked", patterns=["ssn"]), C.POLICY),
         (403, error("This model requires moderation"), C.POLICY),
+        (403, error("Your input was flagged"), C.POLICY),
+        (403, error("Blocked by a guardrail of your workspace"), C.POLICY),
         (403, error("no", error_type="content_policy_violation"), C.POLICY),
         (403, error("Provider returned error", provider_name="Google"), C.UPSTREAM_5XX),
         (401, error("Provider returned error", provider_name="Google"), C.UPSTREAM_5XX),
@@ -80,10 +82,10 @@ def test_the_accounts_faults_are_told_from_refusals(
 def test_credit_that_is_only_reserved_is_waited_for() -> None:
     """F12"""
     failure = answer(402, error("in flight"), {"Retry-After": "7"})
-    assert failure.kind is C.RATE_LIMITED_ACCOUNT
+    assert failure.kind is C.RATE_LIMITED
     assert failure.retry_after_s == 7
-    assert answer(402, error("in flight", retry_after_seconds=3)).kind is C.RATE_LIMITED_ACCOUNT
-    assert answer(402, error("x"), {"Retry-After": "soon"}).kind is C.RATE_LIMITED_ACCOUNT
+    assert answer(402, error("in flight", retry_after_seconds=3)).kind is C.RATE_LIMITED
+    assert answer(402, error("x"), {"Retry-After": "soon"}).kind is C.RATE_LIMITED
 
 
 def test_a_spent_budget_is_waited_for_until_it_resets() -> None:
