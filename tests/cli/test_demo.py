@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from llm_router.cli.demo import tour
+from llm_router.settings import Settings
 from tests.cli.process import Running, serving
 
 KEY = "sk-or-canary-of-the-operator"
@@ -89,6 +91,36 @@ def test_it_asks_for_nobodys_key_and_says_none(demo: Running) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         asked(demo, "/v1/embeddings")
     caught.value.close()
+
+
+@pytest.mark.parametrize(
+    ("keys", "which"),
+    [
+        ({"admin_key": "an-admin-key"}, "the admin key"),
+        ({"client_keys": ["a-client-key"]}, "a client key"),
+        ({"admin_key": "an-admin-key", "client_keys": ["a-client-key"]}, "the admin key"),
+    ],
+    ids=["admin", "client", "both"],
+)
+def test_with_keys_every_line_of_the_tour_carries_one_that_is_not_printed(
+    keys: dict[str, Any], which: str
+) -> None:
+    said = tour(Settings.model_validate({"server": keys}), "http://127.0.0.1:1")
+    lines = [line for line in said.splitlines() if "curl " in line]
+    assert len(lines) == 7
+    assert all('-H "Authorization: Bearer $KEY"' in line for line in lines)
+    assert f"export KEY=…  ({which})" in said
+    assert not any(key in said for key in ("an-admin-key", "a-client-key"))
+
+
+def test_it_takes_keys_and_mode_from_where_serve_does(tmp_path: Path) -> None:
+    environ = {"ROUTING_MODE": "keywords", "ROUTER_CLIENT_KEYS": "a-client-key-for-the-demo"}
+    with serving(tmp_path, "demo", until="In any OpenAI client", **environ) as running:
+        assert asked(running, "/config")["mode"] == "keywords"
+        with pytest.raises(urllib.error.HTTPError, match="401") as caught:
+            asked(running, "/v1/models")
+        caught.value.close()
+        assert "export KEY=" in running.said
 
 
 def test_it_ends_when_it_is_told_to(demo: Running) -> None:
