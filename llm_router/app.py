@@ -135,4 +135,10 @@ def _serving(settings: Settings, seed: RoutingConfig, clock: Clock) -> web.Appli
                 )
                 app[keys.SCOPES][added] = route.scope
     app.on_response_prepare.append(plain_headers)
+    app.on_startup.append(_gather)
     return app
+
+
+async def _gather(app: web.Application) -> None:
+    """All parts are open by now: aiohttp calls this after their contexts were entered."""
+    app[keys.CHATS] = chat.Chats.of(app)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llm_router.watchdog import Watchdog
     from llm_router.web.access import Access
     from llm_router.web.answers import Answers
+    from llm_router.web.chat import Chats
     from llm_router.web.lifecycle import Lifecycle
     from llm_router.web.routes import Scope
 
@@ -55,6 +56,7 @@ SCOPES: web.AppKey["dict[web.AbstractRoute, Scope]"] = web.AppKey("scopes")
 LIFECYCLE: web.AppKey["Lifecycle"] = web.AppKey("lifecycle")
 ANSWERS: web.AppKey["Answers"] = web.AppKey("answers")
 IN_FLIGHT: web.AppKey["InFlight"] = web.AppKey("in_flight")
+CHATS: web.AppKey["Chats"] = web.AppKey("chats")
 
 REQUEST_ID = web.RequestKey("request_id", str)
 CLIENT_KEY: web.RequestKey[str | None] = web.RequestKey("client_key")

@@ -101,7 +101,7 @@ def read_object(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
     stands there twice.
     """
     text, found = _decode(raw)
-    taken = 1 + sum([4 + len(name) + len(value) for name, value in found.items()])
+    taken = 1 + 4 * len(found) + sum(map(len, found)) + sum(map(len, found.values()))
     # A second member of one of these names would take quotes, colon, comma and a value more.
     if found and len(text) - taken >= 5 + min(map(len, found)):
         members(raw)
@@ -133,6 +133,7 @@ def _value_at(raw: bytes, at: int, name: str) -> int:
     plain = b'"%b":' % name.encode()
     if raw.startswith(plain, at):
         start = at + len(plain)
+        start += raw[start] == 0x20  # as Python writes it
         if raw[start] > 0x20:
             return start
     key = _KEY.match(raw, at)

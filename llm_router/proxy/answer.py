@@ -29,7 +29,7 @@ def read_answer(body: bytes) -> tuple[Facts, Failure | None]:
 
 def _failure(answer: dict[str, Any], usage: Usage) -> Failure | None:
     choices = choices_of(answer)
-    if error := error_in(answer):
+    if error := error_in(answer, choices):
         return from_error_object(error, status=200)
     if not choices:
         message = "The provider's answer has no choices."

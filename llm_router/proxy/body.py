@@ -25,6 +25,7 @@ BYTES_PER_TOKEN = 6
 _SURELY_FITS = 256 * 1024
 _MEDIA = (b";base64,", b'"image_url"', b'"input_audio"')
 _SOME_LIST = re.compile(rb"\[[ \t\r\n]*[^ \t\r\n\]]")
+_MODELS_FIELDS = ("models", "route")
 _NULL = msgspec.Raw(b"null")
 
 
@@ -114,10 +115,11 @@ def _needs(
     # Data URLs are no text. Only a body that might not fit for its size is searched for them.
     if text_bytes > _SURELY_FITS and any(mark in messages for mark in _MEDIA):
         text_bytes = 0
-    limits = [_max_tokens(found, key) for key in ("max_completion_tokens", "max_tokens")]
+    limit = _max_tokens(found, "max_completion_tokens")
+    former = _max_tokens(found, "max_tokens")
     return Needs(
         prompt_tokens=(text_bytes + _tool_bytes(found)) // BYTES_PER_TOKEN,
-        max_tokens=next((limit for limit in limits if limit is not None), None),
+        max_tokens=former if limit is None else limit,
         tools=has_tools,
         structured_output=fmt is not None and fmt.type == "json_schema",
         messages=messages,
@@ -126,7 +128,8 @@ def _needs(
 
 def _tool_bytes(found: Mapping[str, msgspec.Raw]) -> int:
     """Descriptions of tools are part of the prompt; agents send tens of kilobytes of them."""
-    return sum(len(bytes(found[key])) for key in ("tools", "functions") if key in found)
+    tools = len(found["tools"]) if "tools" in found else 0
+    return tools + len(found["functions"]) if "functions" in found else tools
 
 
 def _max_tokens(found: Mapping[str, msgspec.Raw], key: str) -> int | None:
@@ -138,7 +141,9 @@ def _max_tokens(found: Mapping[str, msgspec.Raw], key: str) -> int | None:
 
 def _has_some(found: Mapping[str, msgspec.Raw], key: str) -> bool:
     """Return whether a list has anything in it, without making its elements."""
-    value = bytes(found.get(key, b"null"))
+    if key not in found:
+        return False
+    value = bytes(found[key])
     if not value.startswith((b"[", b"null")):
         raise InvalidRequest(f"{key} must be a list.", param=key)
     return _SOME_LIST.match(value) is not None
@@ -147,8 +152,7 @@ def _has_some(found: Mapping[str, msgspec.Raw], key: str) -> bool:
 def _read(
     found: Mapping[str, msgspec.Raw], key: str, decoder: msgspec.json.Decoder[T], allowed: str
 ) -> T | None:
-    value = found.get(key)
-    if value is None or value == _NULL:
+    if key not in found or (value := found[key]) == _NULL:
         return None
     try:
         return decoder.decode(value)
@@ -156,10 +160,6 @@ def _read(
         raise InvalidRequest(f"{key} must be {allowed}.", param=key) from None
 
 
-def _dropped_fields(settings: UpstreamSettings) -> set[str]:
-    dropped = set()
-    if settings.models_field == "drop":
-        dropped |= {"models", "route"}
-    if settings.provider_field == "drop":
-        dropped.add("provider")
-    return dropped
+def _dropped_fields(settings: UpstreamSettings) -> tuple[str, ...]:
+    models = _MODELS_FIELDS if settings.models_field == "drop" else ()
+    return (*models, "provider") if settings.provider_field == "drop" else models

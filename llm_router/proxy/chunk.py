@@ -6,8 +6,12 @@ from typing import Any
 
 import msgspec
 
-_SUBSTANCE = ("content", "reasoning", "reasoning_content", "reasoning_details", "tool_calls",
-              "function_call", "refusal", "images", "audio")  # fmt: skip
+_SUBSTANCE = frozenset(
+    (
+        *("content", "reasoning", "reasoning_content", "reasoning_details", "refusal"),
+        *("tool_calls", "function_call", "images", "audio"),
+    )
+)
 
 
 def decode_object(data: bytes) -> dict[str, Any] | None:
@@ -36,16 +40,22 @@ def choices_of(chunk: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [c for c in choices if isinstance(c, dict)] if isinstance(choices, list) else []
 
 
-def error_in(chunk: Mapping[str, Any]) -> object:
-    return chunk.get("error") or next(
-        (c["error"] for c in choices_of(chunk) if c.get("error")), None
-    )
+def error_in(chunk: Mapping[str, Any], choices: list[dict[str, Any]]) -> object:
+    """Return the error that a chunk or one of its choices holds, if any."""
+    if error := chunk.get("error"):
+        return error
+    for choice in choices:
+        if error := choice.get("error"):
+            return error
+    return None
 
 
 def has_substance(choice: Mapping[str, Any]) -> bool:
     delta = choice.get("delta") or choice.get("message")
-    if isinstance(delta, dict) and any(delta.get(key) for key in _SUBSTANCE):
-        return True
+    if isinstance(delta, dict):
+        for key, value in delta.items():
+            if value and key in _SUBSTANCE:
+                return True
     return bool(choice.get("text"))
 
 

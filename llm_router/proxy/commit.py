@@ -124,22 +124,23 @@ class CommitGate:
             kind = FailureClass.TRUNCATED if self.is_committed else FailureClass.PROTOCOL
             self._fail(kind, "The provider sent an event that is not JSON.")
             return False
-        self._read(chunk)
-        if error := error_in(chunk):
+        choices = choices_of(chunk)
+        self._read(chunk, choices)
+        if error := error_in(chunk, choices):
             self._provider_error(error)
             self.error_passed = self.is_committed
             return self.is_committed
-        if not self.is_committed and any(map(has_substance, choices_of(chunk))):
+        if not self.is_committed and any(map(has_substance, choices)):
             self.is_committed = True
         return True
 
-    def _read(self, chunk: dict[str, Any]) -> None:
+    def _read(self, chunk: dict[str, Any], choices: list[dict[str, Any]]) -> None:
         self._model = printable(chunk.get("model")) or self._model
         self._provider = printable(chunk.get("provider")) or self._provider
         self._generation_id = printable(chunk.get("id")) or self._generation_id
         if isinstance(chunk.get("usage"), dict):
             self._usage, self._cost = parse_usage(chunk["usage"])
-        for choice in choices_of(chunk):
+        for choice in choices:
             reason = choice.get("finish_reason")
             if reason and isinstance(reason, str):  # some providers send "" until the end
                 self._finish(_index(choice), reason)

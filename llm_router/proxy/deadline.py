@@ -13,6 +13,8 @@ class Deadline:
     timer and looks at `at` only when it fires. Use it in the task that waits.
     """
 
+    __slots__ = ("_armed_for", "_at", "_cancelling", "_has_passed", "_loop", "_task", "_timer")
+
     def __init__(self, at: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None

@@ -290,6 +290,8 @@ def total_cost(costs: list[Cost]) -> Cost:
     Its source is the least trustworthy one among the parts that cost something or might have; a
     refused attempt's computed 0 says nothing about the rest.
     """
+    if len(costs) == 1:
+        return costs[0]
     if any(cost.nanousd is None for cost in costs):
         return Cost(None, "unknown")
     priced = [c.source for c in costs if c.nanousd or c.source != "computed"]

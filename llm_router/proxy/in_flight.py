@@ -16,10 +16,6 @@ class InFlight:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def holding(self, exchange: Exchange) -> "_Held":
-        """Count a request while the current task answers it: `with in_flight.holding(…):`."""
-        return _Held(self, exchange)
-
     def add(self, task: asyncio.Task[object], exchange: Exchange) -> None:
         self._tasks[task] = exchange
         self._idle.clear()
@@ -43,22 +39,3 @@ class InFlight:
         for task, exchange in self._tasks.items():
             exchange.is_cut = True
             task.cancel()
-
-
-class _Held:
-    """A class and no generator: one is entered for every request."""
-
-    __slots__ = ("_exchange", "_in_flight", "_task")
-
-    def __init__(self, in_flight: InFlight, exchange: Exchange) -> None:
-        self._in_flight = in_flight
-        self._exchange = exchange
-
-    def __enter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._in_flight.add(task, self._exchange)
-
-    def __exit__(self, *error: object) -> None:
-        self._in_flight.remove(self._task)

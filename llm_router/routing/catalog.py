@@ -63,7 +63,7 @@ class Catalog:
 
     def get(self, model_id: str) -> ModelInfo | None:
         """Return what is known of an id: its own entry, or that of the model under a variant."""
-        if (model := self._by_id.get(model_id)) is not None:
+        if (model := self._by_id.get(model_id)) is not None or not self._by_id:
             return model
         return self._listed(model_id) or self._listed(_base(model_id))
 

@@ -4,7 +4,7 @@ Every failure below HTTP leaves here as UpstreamError.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -44,12 +44,12 @@ class UpstreamClient:
         self._headers = _lines(headers)
         self._chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}"
 
-    async def chat(
+    def chat(
         self,
         *body: bytes | memoryview,
         headers: Mapping[str, str] | None = None,
         on_new_connection: bool = False,
-    ) -> UpstreamResponse:
+    ) -> Awaitable[UpstreamResponse]:
         """Send a chat completion; returns at the response headers. Raises UpstreamError.
 
         The pieces of `body` are sent one behind the other. `headers` are added to ours; the caller
@@ -58,7 +58,7 @@ class UpstreamClient:
         more = _lines(headers) if headers else ""
         head = f"{self._chat}{more}Content-Length: {sum(map(len, body))}\r\n\r\n"
         request = (head.encode("latin-1"), *body)
-        return await self._pool.send(*request, on_new_connection=on_new_connection)
+        return self._pool.send(*request, on_new_connection=on_new_connection)
 
     async def get_json(
         self, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float

@@ -50,10 +50,11 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             raise self._broken_before_answer()
-        self._head = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._head = loop.create_future()
         self._interim = self._head_bytes = 0
         self._has_answered = False
-        self._sent_at = asyncio.get_running_loop().time()
+        self._sent_at = loop.time()
         # One piece is written at once; of several, copying is dear only where they are long.
         if sum(map(len, pieces)) <= _JOINED_BYTES:
             transport.write(b"".join(pieces))

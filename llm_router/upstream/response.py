@@ -98,7 +98,9 @@ class UpstreamResponse:
                 self.close()
                 message = f"The answer is longer than {limit} bytes."
                 raise UpstreamError(FailureClass.RESPONSE_TOO_LARGE, message)
-        return b"".join(blocks)
+            if self._is_complete and not self._blocks:
+                break
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
 
     def is_complete(self) -> bool:
         """True once the end of the body has arrived, read or not."""

@@ -34,6 +34,5 @@ def _part(usage: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _count(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    return value if 0 <= value <= _MOST_TOKENS else None
+    # By its very type: a boolean is an int, too.
+    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None

@@ -5,6 +5,7 @@ import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -158,6 +159,7 @@ def _presented(request: Asking) -> bytes | None:
     return _digest(key.strip()) if scheme.lower() == "bearer" and key.strip() else None
 
 
+@lru_cache(maxsize=256)
 def _bare(host: str) -> str:
     """Return a Host header's name without port and brackets, in lower case."""
     host = host.strip().lower()

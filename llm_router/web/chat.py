@@ -2,43 +2,38 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from aiohttp import web
 
+from llm_router import keys
+from llm_router.classify.base import Classifier
+from llm_router.classify.shadow import Shadow
+from llm_router.clock import Clock
 from llm_router.errors import ClientGone, HttpError, Unavailable
-from llm_router.keys import (
-    ACCESS,
-    BREAKERS,
-    CATALOG,
-    CLASSIFIER,
-    CLIENT_KEY,
-    CLOCK,
-    CONFIG,
-    EXCHANGE,
-    IN_FLIGHT,
-    JOURNAL,
-    LIFECYCLE,
-    REQUEST_ID,
-    SESSIONS,
-    SETTINGS,
-    SHADOW,
-    UPSTREAM,
-)
 from llm_router.ledger.entry import Outcome
+from llm_router.ledger.journal import Journal
 from llm_router.logs import request_id as logged_request_id
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.call import Context
 from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.exchange import ClassifierBook, Exchange, new_request_id
+from llm_router.proxy.in_flight import InFlight
 from llm_router.proxy.outlet import Outlet
 from llm_router.proxy.plan import make_plan
 from llm_router.proxy.relay import ClientStream, ResponseCut
-from llm_router.proxy.sessions import session_of
+from llm_router.proxy.sessions import Sessions, session_of
 from llm_router.proxy.texts import KeptStream
+from llm_router.routing.breaker import Breakers
+from llm_router.routing.catalog import CatalogHolder
+from llm_router.routing.config import ConfigHolder
 from llm_router.routing.failures import FailureClass
+from llm_router.settings import Settings
+from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.headers import for_upstream
+from llm_router.web.access import Access
 from llm_router.web.body import read_body
 from llm_router.web.lane import Lane, Service
 from llm_router.web.middleware import as_http_error
@@ -61,19 +56,126 @@ class Asked(Protocol):
         """Return the body. Raises HttpError or ClientGone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chats:
+    """Answers chat requests; all that this takes, gathered once the application is up."""
+
+    settings: Settings
+    access: Access
+    clock: Clock
+    journal: Journal
+    in_flight: InFlight
+    config: ConfigHolder
+    catalog: CatalogHolder
+    classifier: Classifier
+    sessions: Sessions | None
+    shadow: Shadow | None
+    breakers: Breakers
+    upstream: UpstreamClient
+
+    @classmethod
+    def of(cls, app: web.Application) -> "Chats":
+        return cls(
+            settings=app[keys.SETTINGS],
+            access=app[keys.ACCESS],
+            clock=app[keys.CLOCK],
+            journal=app[keys.JOURNAL],
+            in_flight=app[keys.IN_FLIGHT],
+            config=app[keys.CONFIG],
+            catalog=app[keys.CATALOG],
+            classifier=app[keys.CLASSIFIER],
+            sessions=app[keys.SESSIONS],
+            shadow=app[keys.SHADOW],
+            breakers=app[keys.BREAKERS],
+            upstream=app[keys.UPSTREAM],
+        )
+
+    async def answer(
+        self, asked: Asked, outlet: Outlet, client_key: str | None, exchange: Exchange
+    ) -> None:
+        """Answer through the outlet, and see to it that there is a row. Raises HttpError,
+        ClientGone or ResponseCut where there is no answer.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        self.in_flight.add(task, exchange)
+        try:
+            await self._answer(asked, outlet, client_key, exchange)
+        except HttpError as exc:
+            _finish(client_key, exchange, "failed", exc.status, exc.type)
+            raise
+        except (asyncio.CancelledError, ClientGone) as exc:
+            if exchange.is_cut and isinstance(exc, asyncio.CancelledError):
+                task.uncancel()
+                raise _shutting_down(client_key, exchange) from None
+            status = 200 if exchange.first_chunk_ms is not None else CLIENT_CLOSED_REQUEST
+            _finish(client_key, exchange, "abandoned", status, FailureClass.CLIENT_GONE.value)
+            raise
+        finally:
+            _finish(client_key, exchange, "failed", 500, "internal")
+            self.in_flight.remove(task)
+
+    async def _answer(
+        self, asked: Asked, outlet: Outlet, client_key: str | None, exchange: Exchange
+    ) -> None:
+        settings = self.settings
+        if len(self.in_flight) > settings.server.max_in_flight:
+            raise Unavailable("The router answers as many requests as it may.", retry_after_s=1)
+        raw = await asked.body()
+        headers = for_upstream(asked.headers)
+        body = parse_body(raw, headers.get(SESSION_HEADER))
+        session = session_of(self.sessions, body, client_key)
+        name = body.session if session is None else session.name
+        exchange.begin(body.model, body.is_stream, client_key, name)
+        config, catalog = self.config.current, self.catalog.current
+        plan = await make_plan(
+            body,
+            asked.headers.get(CATEGORY_HEADER),
+            settings=settings,
+            config=config,
+            catalog=catalog,
+            classifier=self.classifier,
+            book=ClassifierBook(exchange),
+            session=session,
+        )
+        exchange.decided(plan.decision)
+        client = (KeptStream if settings.ledger.store_text else ClientStream)(outlet, settings)
+        context = Context(
+            settings=settings,
+            upstream=self.upstream,
+            breakers=self.breakers,
+            catalog=catalog,
+            clock=self.clock,
+            exchange=exchange,
+            body=body,
+            client=client,
+            headers=headers,
+        )
+        try:
+            await dispatch(context, plan.chain)
+        finally:
+            if isinstance(client, KeptStream):
+                self.journal.append(client.kept(exchange.id, self.clock.wall(), body))
+            if plan.sticks_to is not None and exchange.answered_by is not None:
+                plan.sticks_to.keep(plan.decision, exchange.answered_by)
+            if self.shadow is not None and plan.prompt is not None and plan.judged is not None:
+                self.shadow.compare(exchange.id, plan.prompt, config, plan.judged)
+
+
 async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Serve what aiohttp's server took."""
-    exchange = Exchange(request[REQUEST_ID], request.app[JOURNAL], request.app[CLOCK])
-    request[EXCHANGE] = exchange
+    chats = request.app[keys.CHATS]
+    exchange = Exchange(request[keys.REQUEST_ID], chats.journal, chats.clock)
+    request[keys.EXCHANGE] = exchange
     outlet = AiohttpOutlet(request)
-    await answer(request.app, _Taken(request), outlet, request[CLIENT_KEY], exchange)
+    await chats.answer(_Taken(request), outlet, request[keys.CLIENT_KEY], exchange)
     assert outlet.response is not None
     return outlet.response
 
 
 def on_lanes(app: web.Application) -> Service:
     """Return what serves ordinary chat requests without aiohttp."""
-    settings, lifecycle = app[SETTINGS], app[LIFECYCLE]
+    settings, lifecycle = app[keys.SETTINGS], app[keys.LIFECYCLE]
     return Service(
         partial(_chat_on_lane, app),
         settings.deadlines.body_s,
@@ -84,13 +186,14 @@ def on_lanes(app: web.Application) -> Service:
 
 async def _chat_on_lane(app: web.Application, lane: Lane) -> None:
     """Serve what came on a lane."""
+    chats = app[keys.CHATS]
     request_id = new_request_id()
     logged_request_id.set(request_id)
     exchange = None
     try:
-        client_key = app[ACCESS].check(lane, Scope.CLIENT)
-        exchange = Exchange(request_id, app[JOURNAL], app[CLOCK])
-        await answer(app, lane, lane, client_key, exchange)
+        client_key = chats.access.check(lane, Scope.CLIENT)
+        exchange = Exchange(request_id, chats.journal, chats.clock)
+        await chats.answer(lane, lane, client_key, exchange)
     except (ClientGone, ResponseCut):
         raise
     except Exception as exc:
@@ -99,83 +202,11 @@ async def _chat_on_lane(app: web.Application, lane: Lane) -> None:
         await lane.whole(error.status, *error_parts(error, headers))
 
 
-async def answer(
-    app: web.Application, asked: Asked, outlet: Outlet, client_key: str | None, exchange: Exchange
-) -> None:
-    """Answer through the outlet, and see to it that there is a row. Raises HttpError, ClientGone
-    or ResponseCut where there is no answer.
-    """
-    with app[IN_FLIGHT].holding(exchange):
-        try:
-            await _answer(app, asked, outlet, client_key, exchange)
-        except HttpError as exc:
-            _finish(client_key, exchange, "failed", exc.status, exc.type)
-            raise
-        except (asyncio.CancelledError, ClientGone) as exc:
-            if exchange.is_cut and isinstance(exc, asyncio.CancelledError):
-                raise _shutting_down(client_key, exchange) from None
-            status = 200 if exchange.first_chunk_ms is not None else CLIENT_CLOSED_REQUEST
-            _finish(client_key, exchange, "abandoned", status, FailureClass.CLIENT_GONE.value)
-            raise
-        finally:
-            _finish(client_key, exchange, "failed", 500, "internal")
-
-
-async def _answer(
-    app: web.Application, asked: Asked, outlet: Outlet, client_key: str | None, exchange: Exchange
-) -> None:
-    settings = app[SETTINGS]
-    if len(app[IN_FLIGHT]) > settings.server.max_in_flight:
-        raise Unavailable("The router answers as many requests as it may.", retry_after_s=1)
-    raw = await asked.body()
-    headers = for_upstream(asked.headers)
-    body = parse_body(raw, headers.get(SESSION_HEADER))
-    session = session_of(app[SESSIONS], body, client_key)
-    name = body.session if session is None else session.name
-    exchange.begin(body.model, body.is_stream, client_key, name)
-    config, catalog = app[CONFIG].current, app[CATALOG].current
-    plan = await make_plan(
-        body,
-        asked.headers.get(CATEGORY_HEADER),
-        settings=settings,
-        config=config,
-        catalog=catalog,
-        classifier=app[CLASSIFIER],
-        book=ClassifierBook(exchange),
-        session=session,
-    )
-    exchange.decided(plan.decision)
-    client = (KeptStream if settings.ledger.store_text else ClientStream)(outlet, settings)
-    context = Context(
-        settings=settings,
-        upstream=app[UPSTREAM],
-        breakers=app[BREAKERS],
-        catalog=catalog,
-        clock=app[CLOCK],
-        exchange=exchange,
-        body=body,
-        client=client,
-        headers=headers,
-    )
-    try:
-        await dispatch(context, plan.chain)
-    finally:
-        if isinstance(client, KeptStream):
-            app[JOURNAL].append(client.kept(exchange.id, app[CLOCK].wall(), body))
-        if plan.sticks_to is not None and exchange.answered_by is not None:
-            plan.sticks_to.keep(plan.decision, exchange.answered_by)
-        shadow = app[SHADOW]
-        if shadow is not None and plan.prompt is not None and plan.judged is not None:
-            shadow.compare(exchange.id, plan.prompt, config, plan.judged)
-
-
 def _shutting_down(client_key: str | None, exchange: Exchange) -> Unavailable:
     """The router itself cancelled a request that had called nobody yet: its client is still there.
 
     What has called somebody is ended where it is called.
     """
-    if (task := asyncio.current_task()) is not None:
-        task.uncancel()
     error = Unavailable("The router is shutting down.", retry_after_s=5)
     _finish(client_key, exchange, "failed", error.status, error.type)
     return error
