@@ -104,6 +104,11 @@ async def transitions(
     return [Transition(*row) for row in rows]
 
 
+async def was_called(database: Readable, model: str) -> bool:
+    """True for a model that the ledger knows, which need not have had a breaker worth a row."""
+    return bool(await database.read("SELECT 1 FROM attempts WHERE model = ? LIMIT 1", (model,)))
+
+
 def _row_of(db: sqlite3.Connection, subject: str) -> StoredBreaker | None:
     for row in db.execute("SELECT * FROM breakers WHERE subject = ?", (subject,)):
         return _stored(row)

@@ -85,6 +85,8 @@ def _open_lock_file(path: Path) -> int:
             f"database {path}: the folder {path.parent} does not exist; "
             "create it or choose another ledger.path"
         )
+    if path.is_dir():
+        raise StorageError(f"database {path} is a folder; name a file in it as ledger.path")
     lock_file = _lock_file(path)
     try:
         lock_file.parent.mkdir(mode=0o700, exist_ok=True)

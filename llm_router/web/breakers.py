@@ -12,7 +12,7 @@ from llm_router.keys import BREAKERS, CONFIG, DATABASE, INGESTOR
 from llm_router.routing.breaker import ALL, BreakerView
 from llm_router.routing.catalog import near_names
 from llm_router.routing.names import safe
-from llm_router.storage.breakers import transitions
+from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
@@ -41,14 +41,15 @@ async def show(request: web.Request) -> web.Response:
 
 async def reset(request: web.Request) -> web.Response:
     """Close one model's breaker and end its cool-down; `all` does so for everything there is."""
-    name = request.match_info["model"]
+    name = request.match_info["model"].rstrip("/")
     config, breakers = request.app[CONFIG].current, request.app[BREAKERS]
     subject = config.model_id(name)
     shut = {view.subject for view in breakers.views() if not view.is_clear}
-    if not breakers.reset(subject) and subject not in config.model_ids():
+    is_known = breakers.reset(subject) or subject in config.model_ids()
+    await _flush(request)
+    if not is_known and not await _was_called(request, subject):
         seen = [view.subject for view in breakers.views() if not view.is_gate]
         raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
-    await _flush(request)
     cleared = shut if subject == ALL else shut & {subject}
     return json_answer({"reset": subject, "cleared": sorted(cleared)})
 
@@ -76,6 +77,15 @@ async def _transitions(request: web.Request) -> list[dict[str, Any]] | None:
         log.warning("breaker transitions cannot be read: %s", exc)
         return None
     return [move.as_dict() for move in moves]
+
+
+async def _was_called(request: web.Request, model: str) -> bool:
+    """True for what an earlier process or another worker called without any trouble."""
+    try:
+        return await was_called(request.app[DATABASE], model)
+    except StorageError as exc:
+        log.warning("the ledger cannot be asked for a model: %s", exc)
+        return False
 
 
 async def _flush(request: web.Request) -> None:

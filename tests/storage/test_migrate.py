@@ -194,6 +194,13 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         raise AssertionError
 
 
+def test_a_folder_has_no_place_as_the_database(tmp_path: Path) -> None:
+    """F88."""
+    with pytest.raises(StorageError, match="is a folder; name a file"), writer_lock(tmp_path):
+        raise AssertionError
+    assert not tmp_path.with_name(f"{tmp_path.name}-journals").exists()
+
+
 def test_a_folder_in_the_place_of_the_file_is_named(path: Path) -> None:
     path.mkdir()
     with pytest.raises(StorageError, match=r"router\.db"):

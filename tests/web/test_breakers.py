@@ -23,6 +23,7 @@ from llm_router.storage.sqlite import Database, open_database
 from llm_router.web.breakers import ROUTES
 from llm_router.web.routes import Scope
 from tests.fakes.clock import Clock
+from tests.fakes.ledger import add_exchange
 
 GLM = "z-ai/glm-5"
 DIRECT = "vendor/model:free"
@@ -171,7 +172,7 @@ async def test_states_are_shown_while_the_database_cannot_answer(router: Router)
     assert shown["transitions"] is None
 
 
-@pytest.mark.parametrize("name", ["glm-5", "z-ai/glm-5", "z-ai%2Fglm-5"])
+@pytest.mark.parametrize("name", ["glm-5", "z-ai/glm-5", "z-ai%2Fglm-5", "glm-5/"])
 async def test_a_model_is_reset_by_alias_or_full_id(router: Router, name: str) -> None:
     router.trip(GLM)
     assert await router.reset(name) == (200, {"reset": GLM, "cleared": [GLM]})
@@ -211,6 +212,14 @@ async def test_a_model_never_seen_is_not_found(router: Router) -> None:
     status, answer = await router.reset("xyz")
     assert status == 404
     assert "metadata" not in answer["error"]
+
+
+async def test_a_model_that_the_ledger_knows_has_been_seen(router: Router) -> None:
+    """Before a restart, or by another worker."""
+    await add_exchange(router.database, id="earlier", served_model=DIRECT)
+    assert await router.reset(DIRECT) == (200, {"reset": DIRECT, "cleared": []})
+    router.is_corrupt = True
+    assert (await router.reset(DIRECT))[0] == 404
 
 
 async def test_a_reset_is_in_force_even_if_it_cannot_be_stored_now(router: Router) -> None:
