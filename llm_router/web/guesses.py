@@ -14,7 +14,7 @@ from llm_router.clock import Clock
 
 log = logging.getLogger(__name__)
 
-FREE_GUESSES = 20
+FREE_GUESSES = 50
 EVERY_S = 3.0
 MAX_ADDRESSES = 4096
 
