@@ -1,5 +1,7 @@
 """Delete raw rows of the ledger that are older than --before, and keep what they add up to.
 
+Without --before, `[ledger] retention_days` says what is old.
+
 Totals, cost views, reports and metrics stay as they are. What is in flight or waits for its cost
 stays too. The file does not shrink: SQLite uses the space for new rows.
 
@@ -12,7 +14,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from llm_router.cli import progress, write_json
+from llm_router.cli import load, progress, write_json
 from llm_router.cli.arguments import moment
 from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
 from llm_router.errors import StorageError
@@ -24,17 +26,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--before",
         type=moment,
-        required=True,
         metavar="TIME",
-        help="90d, 2026-01-31, … (rows before that go)",
+        help="90d, 2026-01-31, … (rows before that go; default: [ledger] retention_days ago)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say how many rows would go")
     parser.add_argument("--json", action="store_true", help="print JSON")
     ledger_options(parser)
+    parser.set_defaults(wrong_usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
-    before, path = args.before, ledger_path(args)
+    before, path = args.before or _retained_since(args), ledger_path(args)
     if args.dry_run:
         pruned = asyncio.run(_count(path, before))
     else:
@@ -56,6 +58,13 @@ def run(args: argparse.Namespace) -> int:
             f"{done}\n"
         )
     return 0
+
+
+def _retained_since(args: argparse.Namespace) -> str:
+    days = load(args).settings.ledger.retention_days
+    if not days:
+        args.wrong_usage("the settings keep rows for ever ([ledger] retention_days); say --before")
+    return moment(f"{days}d")
 
 
 async def _count(path: Path, before: str) -> Pruned:

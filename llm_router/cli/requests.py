@@ -30,6 +30,7 @@ _IN_FLIGHT = "in_flight"
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n",
+        "--limit",
         type=whole(1, MAX_LIMIT),
         default=20,
         metavar="N",
@@ -50,7 +51,7 @@ async def _print(path: Path, args: argparse.Namespace) -> None:
     async with open_reader(path, limit_s=READ_LIMIT_S) as reader:
         tail = Tail(reader)
         await tail.start()
-        rows, _ = await page(reader, Filter(outcome=args.outcome), limit=args.n)
+        rows, _ = await page(reader, Filter(outcome=args.outcome), limit=args.limit)
         for row in reversed(rows):
             _write(row, is_json=args.json)
         if args.follow:

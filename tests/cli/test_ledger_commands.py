@@ -270,6 +270,16 @@ def test_prune_takes_rows_and_leaves_the_report_as_it_was(
     assert len(lines(capsys)) == 1
 
 
+def test_prune_takes_what_the_settings_do_not_keep(
+    db: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["prune", "--db", db]) == 2
+    assert "say --before" in capsys.readouterr().err
+    monkeypatch.setenv("LLM_ROUTER_LEDGER__RETENTION_DAYS", "1")
+    assert main(["prune", "--db", db, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["requests"] == 2
+
+
 def test_prune_leaves_a_running_server_its_database(
     db: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

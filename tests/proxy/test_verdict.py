@@ -15,7 +15,7 @@ from llm_router.errors import (
     UpstreamTimeout,
 )
 from llm_router.proxy.verdict import Fate, in_band_error, verdict
-from llm_router.routing.chain import Candidate
+from llm_router.routing.chain import GONE, Candidate
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.routing.permits import GateName, Refusal
 
@@ -123,6 +123,15 @@ def test_one_open_breaker_among_cool_downs_is_a_503() -> None:
 
 def test_one_failure_among_cool_downs_is_a_502() -> None:
     assert told([refused("cooldown", 30), failed(C.UPSTREAM_5XX)])[:2] == (UpstreamFailed, 502)
+
+
+def test_a_chain_of_which_nothing_is_left_is_a_502_once_and_then_a_503() -> None:
+    """F14"""
+    fates = [left_out(GONE, 1), failed(C.MODEL_GONE, 2)]
+    assert told(fates) == (UpstreamFailed, 502, None, True)
+    resting = fate(2, refusal=Refusal("cooldown", 42, "model_gone (HTTP 404)"))
+    assert told([left_out(GONE, 1), resting]) == (NoCandidate, 503, 42, True)
+    assert told([left_out(GONE, 1), left_out(GONE, 2)]) == (NoCandidate, 503, 600, True)
 
 
 def test_candidates_left_out_do_not_turn_a_rest_into_the_clients_fault() -> None:
