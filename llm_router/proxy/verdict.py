@@ -75,8 +75,11 @@ def verdict(fates: Sequence[Fate], shut_for_s: float | None = None) -> HttpError
             metadata=candidates,
         )
     if not failures:
+        is_cut_off = all(refusal.gate == "transport" for refusal in refusals)
         return NoCandidate(
-            "Every model of this chain is resting after failures.",
+            "OpenRouter cannot be reached for the moment."
+            if is_cut_off
+            else "Every model of this chain is resting after failures.",
             retry_after_s=min(refusal.retry_after_s for refusal in refusals),
             metadata=candidates,
         )

@@ -105,6 +105,13 @@ def test_models_that_rest_after_failures_are_a_503_until_the_first_is_back() -> 
     assert told(fates) == (NoCandidate, 503, 12.5, False)
 
 
+def test_an_upstream_that_cannot_be_reached_is_called_that() -> None:
+    """F01: no model is to blame."""
+    error = verdict([refused("transport", 5, 1), left_out("tools", 2)])
+    assert (error.status, error.type, error.retry_after_s) == (503, "no_candidate", 5)
+    assert error.message == "OpenRouter cannot be reached for the moment."
+
+
 def test_models_that_merely_cool_down_are_a_429_until_the_first_is_back() -> None:
     """F10"""
     fates = [refused("cooldown", 30, 1), failed(C.RATE_LIMITED, 2, retry_after_s=7)]
