@@ -5,7 +5,7 @@
 # make soak     half an hour of load and faults; `make soak ARGS="--count 5 --seed 2"`: five minutes
 # make check    everything that must hold before a commit, as CI does
 # make lock     pin what the container image installs, with hashes: deploy/requirements.lock
-# make bench    measure what the router adds; `make bench ARGS=--quick` takes a minute
+# make bench    measure what the router adds; `make bench ARGS=--quick` takes six minutes
 # make train    learn the local classifier anew: `make train DATA=prompts.jsonl`
 #
 # Each installs what it needs into .venv first, once, and again when pyproject.toml has changed.

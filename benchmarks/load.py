@@ -23,6 +23,7 @@ from benchmarks.loop import run
 from benchmarks.prompts import Kind, Shape, requests
 from benchmarks.response import Response
 from benchmarks.result import Result, median_and_p99
+from benchmarks.rewritten import Rewritten
 from llm_router.tasks import launch
 
 _GOLDEN = 0.618  # its multiples spread evenly, however many there are
@@ -30,7 +31,9 @@ _PATIENCE_S = 15.0
 
 
 class Load:
-    def __init__(self, url: str, shape: Shape, conns: int, pid: int | None) -> None:
+    def __init__(
+        self, url: str, shape: Shape, conns: int, pid: int | None, *, is_rewritten: bool = False
+    ) -> None:
         place = urlsplit(url)
         self._host, self._port = place.hostname or "127.0.0.1", place.port or 80
         self._requests = requests(place.netloc, place.path, shape)
@@ -39,7 +42,8 @@ class Load:
         self._pid = pid
         self._open = 0
         self._finished = asyncio.Event()
-        self.expected = answers.stream(shape.chunks) if shape.is_stream else answers.PLAIN
+        self._expected = answers.stream(shape.chunks) if shape.is_stream else answers.PLAIN
+        self._response = Rewritten if is_rewritten else Response
         self.is_counting = False
         self.is_ending = False
         self.answered = self.chunks = self.bad = 0
@@ -79,8 +83,9 @@ class Load:
             answered=self.answered,
         )
 
-    def next(self) -> bytes:
-        return next(self._requests)
+    def next(self) -> tuple[bytes, Response]:
+        """Return a request, and what takes its answer."""
+        return next(self._requests), self._response(self._expected)
 
     def _delays(self) -> list[float]:
         """Return when each connection begins: streams are out of step with each other."""
@@ -133,10 +138,10 @@ class Connection(asyncio.Protocol):
             self._is_leaving = True
             self._transport.close()
             return
-        self._response = Response(self._load.expected)
+        ask, self._response = self._load.next()
         self._first = None
         self._asked = perf_counter()
-        self._transport.write(self._load.next())
+        self._transport.write(ask)
 
     def data_received(self, data: bytes) -> None:
         load, response = self._load, self._response
@@ -162,10 +167,14 @@ class Connection(asyncio.Protocol):
         self._load.closed(is_broken=not self._is_leaving)
 
 
-def arguments(shape: Shape) -> list[str]:
-    """Return the flags that order this shape."""
-    given = [f"--chunks={shape.chunks}", f"--gap={shape.gap_ms}", f"--body-kb={shape.body_kb}"]
-    return [*given, f"--prompts={shape.prompts}", *(["--stream"] if shape.is_stream else [])]
+def command(url: str, shape: Shape, conns: int, warm_s: float, seconds: float) -> list[str]:
+    """Return the command that orders this load."""
+    return [
+        *(sys.executable, "-m", "benchmarks.load", url),
+        *(f"--conns={conns}", f"--warm={warm_s}", f"--seconds={seconds}"),
+        *(f"--chunks={shape.chunks}", f"--gap={shape.gap_ms}", f"--body-kb={shape.body_kb}"),
+        *(f"--prompts={shape.prompts}", *(["--stream"] if shape.is_stream else [])),
+    ]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -180,9 +189,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--body-kb", type=int, default=0, help="of earlier messages in each body")
     parser.add_argument("--prompts", choices=get_args(Kind), default="clear")
     parser.add_argument("--pid", type=int, help="the process whose cost is asked for")
+    parser.add_argument("--rewritten", action="store_true", help="compare the text, not bytes")
     args = parser.parse_args(argv)
     shape = Shape(args.stream, args.chunks, args.gap, args.body_kb, args.prompts)
-    load = Load(args.url, shape, args.conns, args.pid)
+    load = Load(args.url, shape, args.conns, args.pid, is_rewritten=args.rewritten)
     sys.stdout.buffer.write(msgspec.json.encode(run(load.run(args.warm, args.seconds))) + b"\n")
 
 

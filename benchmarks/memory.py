@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import proc
-from benchmarks.contestants import ALONE, Contestant, Stage
+from benchmarks.contestants import Contestant, Stage
+from benchmarks.entrants import ALONE, Tools
 from benchmarks.loop import run as run_loop
 from benchmarks.processes import Cores, Failed, Processes
 from benchmarks.prompts import Shape, requests
@@ -36,30 +37,31 @@ def run(rounds: int, cores: Cores | None) -> str:
     with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
         folder = Path(name)
         with Processes(folder) as processes:
-            router = Stage(processes, cores, folder).start(ALONE)
+            router = Stage(processes, cores, folder, Tools()).start(ALONE)
             for line in run_loop(_measured(router, rounds)):
                 lines.append(line)
     return "\n".join([*lines, ""])
 
 
 async def _measured(router: Contestant, rounds: int) -> list[str]:
-    empty_mb = _memory_mb(router)
+    empty_mb = memory_mb(router)
     lines = [_line("at rest", 0, empty_mb, None)]
     for number in range(1, rounds + 1):
         async with AsyncExitStack() as stack:
             count = 0
             for wanted in _STREAMS:
-                await _open(stack, router, wanted - count)
+                await hold(stack, router, wanted - count)
                 count = wanted
                 await asyncio.sleep(_SETTLE_S)
-                held_mb = _memory_mb(router)
+                held_mb = memory_mb(router)
                 lines.append(_line(f"round {number}", count, held_mb, held_mb - empty_mb))
         await asyncio.sleep(_SETTLE_S)
-        lines.append(_line("closed", 0, _memory_mb(router), None))
+        lines.append(_line("closed", 0, memory_mb(router), None))
     return lines
 
 
-async def _open(stack: AsyncExitStack, router: Contestant, count: int) -> None:
+async def hold(stack: AsyncExitStack, router: Contestant, count: int) -> None:
+    """Open streams that say one thing and then nothing; they break off as the stack ends."""
     place = urlsplit(router.url)
     asks = list(islice(requests(place.netloc, place.path, _SHAPE), count))
     for number in range(0, count, _AT_ONCE):
@@ -81,11 +83,12 @@ async def _stream(router: Contestant, ask: bytes) -> AsyncIterator[None]:
         writer.transport.abort()
 
 
-def _memory_mb(router: Contestant) -> float:
-    memory_mb = proc.memory_mb(router.pid) if router.pid else None
-    if memory_mb is None:
+def memory_mb(router: Contestant) -> float:
+    """Return what a router holds now; Failed where that cannot be read."""
+    held_mb = proc.memory_mb(router.pid) if router.pid else None
+    if held_mb is None:
         raise Failed("memory can be read on Linux only")
-    return memory_mb
+    return held_mb
 
 
 def _line(title: str, streams: int, memory_mb: float, added_mb: float | None) -> str:

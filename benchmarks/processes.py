@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_START_S = 30.0
+_START_S = 60.0
 _STOP_S = 15.0
 _POLL_S = 0.01
-_URL = re.compile(r"http://127\.0\.0\.1:\d+[^\s,]*")
+_LAST_WORDS = 1500  # of a traceback that is longer
+_URL = re.compile(r"https?://127\.0\.0\.1:\d+[^\s,]*")
 # Settings and proxies of whoever runs this are not to be measured.
 _FOREIGN = re.compile(r"(LLM_ROUTER|ROUTER|ROUTING|OPENROUTER|OLLAMA)_|.*_PROXY$", re.IGNORECASE)
 
@@ -96,7 +97,7 @@ class Processes:
             return Program(process, urls)
         state = "said nothing" if process.poll() is None else "ended"
         words = (said.read_text(errors="replace") + logged.read_text(errors="replace")).strip()
-        raise Failed(f"{' '.join(command)} {state}: {words or 'no word'}")
+        raise Failed(f"{' '.join(command)} {state}: {words[-_LAST_WORDS:] or 'no word'}")
 
     def launch(
         self, command: Sequence[str], core: int | None, environ: Mapping[str, str], folder: Path

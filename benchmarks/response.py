@@ -35,10 +35,13 @@ class Response:
                 return b""
             self._read_head(head + b"\r\n")
         body = self._unchunk(data) if self._is_chunked else self._take(data)
+        self._compare(body)
+        return body
+
+    def _compare(self, body: bytes) -> None:
         end = self._position + len(body)
         self._is_right = self._is_right and self._expected[self._position : end] == body
         self._position = end
-        return body
 
     def _read_head(self, head: bytes) -> None:
         self._has_head, self._pending = True, b""

@@ -2,7 +2,7 @@
 
 import sqlite3
 import subprocess
-import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
-from benchmarks.contestants import Contestant, Name, Stage, present
-from benchmarks.load import arguments
+from benchmarks.contestants import Contestant, Stage
+from benchmarks.entrants import Tools
+from benchmarks.load import command
 from benchmarks.processes import (
     ROOT,
     Cores,
@@ -38,7 +39,7 @@ class Run(msgspec.Struct, frozen=True):
     """One measurement: who carried the load of which scenario, in which round."""
 
     scenario: str
-    contestant: Name
+    contestant: str
     round: int
     result: Result
 
@@ -51,21 +52,24 @@ class Outcome:
     unbooked: int
 
 
-def play(scenario: Scenario, pace: Pace, tell: Callable[[Run], None]) -> Outcome:
+def play(scenario: Scenario, pace: Pace, tools: Tools, tell: Callable[[Run], None]) -> Outcome:
     """Run all rounds of a scenario on programs of its own, which have ended when this returns."""
     cores = cores_of_this_machine()
     runs = []
     with TemporaryDirectory(prefix="llm-router-benchmark-") as name:
         folder = Path(name)
         with Processes(folder) as processes:
-            stage = Stage(processes, cores, folder)
-            contestants = [stage.start(name) for name in present(scenario.contestants)]
+            stage = Stage(processes, cores, folder, tools)
+            contestants = [stage.start(one) for one in scenario.contestants if tools.can_run(one)]
             for number in range(1, pace.rounds + 1):
                 for contestant in contestants:
                     result = _measure(scenario, contestant, pace.seconds, cores)
                     runs.append(Run(scenario.name, contestant.name, number, result))
                     tell(runs[-1])
-        unbooked = sum(_unbooked(contestant, runs) for contestant in contestants)
+        answered: Counter[str] = Counter()
+        for run in runs:
+            answered[run.contestant] += run.result.answered
+        unbooked = sum(missing_rows(one, answered[one.name]) for one in contestants)
     return Outcome(tuple(runs), unbooked)
 
 
@@ -73,15 +77,14 @@ def _measure(
     scenario: Scenario, contestant: Contestant, seconds: float, cores: Cores | None
 ) -> Result:
     warm_s = scenario.warm_s(seconds)
-    command = [
-        *(sys.executable, "-m", "benchmarks.load", contestant.url),
-        *(f"--conns={scenario.conns}", f"--warm={warm_s}", f"--seconds={seconds}"),
-        *arguments(scenario.shape),
+    ask = [
+        *command(contestant.url, scenario.shape, scenario.conns, warm_s, seconds),
         *([f"--pid={contestant.pid}"] if contestant.pid else []),
+        *(["--rewritten"] if contestant.entrant.rewrites else []),
     ]
     try:
         done = subprocess.run(
-            on_core(cores.load if cores else None, command),
+            on_core(cores.load if cores else None, ask),
             cwd=ROOT,
             env=clean_environ(),
             capture_output=True,
@@ -95,11 +98,10 @@ def _measure(
     return msgspec.json.decode(done.stdout, type=Result)
 
 
-def _unbooked(contestant: Contestant, runs: list[Run]) -> int:
-    """Compare a router's ledger with what it answered; it has stopped, so its books are closed."""
+def missing_rows(contestant: Contestant, answered: int) -> int:
+    """Compare the ledger of one that has stopped with what it answered; 0 if it has none."""
     if contestant.ledger is None:
         return 0
-    answered = sum(run.result.answered for run in runs if run.contestant == contestant.name)
     query = "SELECT count(*) FROM requests WHERE outcome = 'completed'"
     try:
         with closing(sqlite3.connect(contestant.ledger)) as database:

@@ -6,7 +6,6 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.contestants import Name
 from benchmarks.result import Result
 from benchmarks.rounds import Run
 from benchmarks.scenarios import Scenario
@@ -24,7 +23,7 @@ class Summary(msgspec.Struct, frozen=True):
     """One contestant over all rounds of a scenario. Latencies until the first byte of a body."""
 
     scenario: str
-    contestant: Name
+    contestant: str
     cpu_us: float | None  # per request or chunk, whatever the scenario counts
     ratio: Spread | None  # to whom the scenario compares with
     per_s: float
@@ -40,14 +39,16 @@ class Summary(msgspec.Struct, frozen=True):
 
 def summarise(scenario: Scenario, runs: Sequence[Run]) -> list[Summary]:
     """Return a summary for each contestant, in the order in which they ran."""
-    results: dict[Name, list[Result]] = {}
+    results: dict[str, list[Result]] = {}
     for run in runs:
         results.setdefault(run.contestant, []).append(run.result)
-    base = results[scenario.against]
-    return [_summary(scenario, name, found, base) for name, found in results.items()]
+    bases = {one.name: scenario.base(one).name for one in scenario.contestants}
+    return [
+        _summary(scenario, name, found, results[bases[name]]) for name, found in results.items()
+    ]
 
 
-def _summary(scenario: Scenario, name: Name, results: list[Result], base: list[Result]) -> Summary:
+def _summary(scenario: Scenario, name: str, results: list[Result], base: list[Result]) -> Summary:
     def units(result: Result) -> int:
         return result.chunks if scenario.unit == "chunk" else result.requests
 

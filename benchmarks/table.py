@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from benchmarks.entrants import DIRECT
 from benchmarks.scenarios import Scenario
 from benchmarks.summary import Spread, Summary
 
@@ -22,7 +23,7 @@ def render(scenario: Scenario, summaries: Sequence[Summary]) -> str:
 
 def _columns(scenario: Scenario) -> list[Column]:
     name: Column = ("", lambda summary: summary.contestant)
-    if scenario.against == "direct":
+    if scenario.against == DIRECT:
         return [
             name,
             ("p50 ms", lambda summary: f"{summary.p50_ms:.2f}"),
@@ -33,7 +34,7 @@ def _columns(scenario: Scenario) -> list[Column]:
     columns: list[Column] = [
         name,
         (f"CPU µs per {scenario.unit}", lambda summary: _number(summary.cpu_us)),
-        (f"to {scenario.against}", lambda summary: _ratio(summary.ratio)),
+        (f"to {scenario.against.name}", lambda summary: _ratio(summary.ratio)),
         (f"{scenario.unit}s/s", lambda summary: f"{summary.per_s:,.0f}"),
         ("first byte p50 ms", lambda summary: f"{summary.p50_ms:.2f}"),
         ("p99 ms", lambda summary: f"{summary.p99_ms:.2f}"),

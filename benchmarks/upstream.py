@@ -1,14 +1,18 @@
 """A fake OpenRouter that costs next to nothing: a bare protocol whose answers are made beforehand.
 
-    python -m benchmarks.upstream
+    python -m benchmarks.upstream [--tls FILE]
+
+FILE holds a key and a certificate: then it talks TLS.
 
 What it answers depends on the request alone. A stream is as long and as slow as the prompt orders
 (`chunks=100 gap=20`: a hundred chunks, 20 ms apart). A request for one of a closed set of labels
 gets a label, any other chat a completion of about 1 KB, and every GET a list of models.
 """
 
+import argparse
 import asyncio
 import re
+import ssl
 import sys
 from typing import cast
 
@@ -97,14 +101,20 @@ class Upstream(asyncio.Protocol):
         self._transport.write(_END)
 
 
-async def serve() -> None:
+async def serve(certificate: str | None) -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=_BACKLOG)
+    context = None
+    if certificate is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate)
+    server = await loop.create_server(Upstream, "127.0.0.1", 0, backlog=_BACKLOG, ssl=context)
     host, port = server.sockets[0].getsockname()
-    sys.stdout.write(f"upstream at http://{host}:{port}\n")
+    sys.stdout.write(f"upstream at {'https' if context else 'http'}://{host}:{port}\n")
     sys.stdout.flush()
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    run(serve())
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.upstream")
+    parser.add_argument("--tls", metavar="FILE", help="a key and a certificate")
+    run(serve(parser.parse_args().tls))
