@@ -35,6 +35,7 @@ class CommitGate:
         self._finishes: dict[object, str] = {}
         self.is_committed = False
         self.is_done = False  # [DONE] was seen: nothing that follows counts
+        self.is_over = False  # done, or failed
         self.has_more = False  # something came behind the end
         self.failure: Failure | None = None
         self.error_passed = False  # the failure is the provider's own error event, already passed
@@ -46,12 +47,8 @@ class CommitGate:
         self._generation_id: str | None = None
         self.note: str | None = None
 
-    @property
-    def is_over(self) -> bool:
-        return self.is_done or self.failure is not None
-
     def feed(self, block: bytes) -> bytes:
-        """Return what may be written now. Check `failure` and `is_done` afterwards."""
+        """Return what may be written now. Check `is_over` afterwards."""
         try:
             region = self._splitter.feed(block)
         except EventTooLarge as exc:
@@ -153,10 +150,10 @@ class CommitGate:
         failure = from_error_object(error, status=200)
         if self.is_committed and not _keeps_its_class(failure):
             failure = Failure(FailureClass.ERROR_MID, failure.message, failure.http_status)
-        self.failure = failure
+        self._fail_with(failure)
 
     def _done(self) -> None:
-        self.is_done = True
+        self.is_done = self.is_over = True
         reasons = set(self._finishes.values())
         if "error" in reasons:
             kind = FailureClass.ERROR_MID if self.is_committed else FailureClass.UPSTREAM_5XX
@@ -174,7 +171,10 @@ class CommitGate:
         return len(self._finishes) >= self._choices
 
     def _fail(self, kind: FailureClass, message: str) -> None:
-        self.failure = Failure(kind, message, 200)
+        self._fail_with(Failure(kind, message, 200))
+
+    def _fail_with(self, failure: Failure) -> None:
+        self.failure, self.is_over = failure, True
 
     def _bound_held(self) -> None:
         """Comments may flow for a minute before the first event; they need not be remembered."""
@@ -190,14 +190,15 @@ def _is_plain(region: bytes) -> bool:
 
     Inside JSON strings quotes are escaped, so these patterns only match keys.
     """
+    find = region.find  # `in` takes what it is given for a number first, which raises inside
     return (
         region.startswith(b'data: {"')
         and region.endswith(b"}\n\n")
-        and b'"usage"' not in region
-        and b'"finish_reason":"' not in region
-        and b'"finish_reason": "' not in region
-        and b'"error"' not in region
-        and b"[DONE]" not in region
+        and find(b'"usage"') < 0
+        and find(b'"finish_reason":"') < 0
+        and find(b'"finish_reason": "') < 0
+        and find(b'"error"') < 0
+        and find(b"[DONE]") < 0
         and region.count(b"\n") == 2 * region.count(b'\n\ndata: {"') + 2
         and _is_json(region)
     )

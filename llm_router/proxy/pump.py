@@ -39,7 +39,7 @@ class Pump:
         deadline, and a client that reads slowly is not the provider's fault.
         """
         while True:
-            self._deadline.move(min(self._loop.time() + self._idle_s, self._ends))
+            self._put_off()
             self._wanted = self._loop.create_future()
             try:
                 response.attach(self)
@@ -61,26 +61,27 @@ class Pump:
     # The connection's side
 
     def feed(self, block: bytes) -> None:
-        if self._gate.is_over:
-            self._gate.has_more = True  # nothing counts behind the end
+        gate = self._gate
+        if gate.is_over:
+            gate.has_more = True  # nothing counts behind the end
             return
-        out = self._gate.feed(block)
-        if self._gate.is_over:
+        out = gate.feed(block)
+        if gate.is_over:
             self._rest = out
             self._wake()
             return
         if not out:
             return
         try:
-            self._client.write_now(out)
+            is_behind = self._client.write_now(out)
         except ClientGone as exc:
             self._gone = exc
             self._wake()
             return
-        if self._gate.events != self._events:
-            self._events = self._gate.events
-            self._deadline.move(min(self._loop.time() + self._idle_s, self._ends))
-        if self._client.is_behind():
+        if gate.events != self._events:
+            self._events = gate.events
+            self._put_off()
+        if is_behind:
             self._wake()
 
     def end(self) -> None:
@@ -90,6 +91,10 @@ class Pump:
     def fail(self, error: UpstreamError) -> None:
         self._error = error
         self._wake()
+
+    def _put_off(self) -> None:
+        idle_ends = self._loop.time() + self._idle_s
+        self._deadline.move(idle_ends if idle_ends < self._ends else self._ends)
 
     def _wake(self) -> None:
         if self._wanted is not None and not self._wanted.done():

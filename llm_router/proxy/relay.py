@@ -60,22 +60,20 @@ class ClientStream:
 
         Raises ClientGone when it left, or when nothing moved for `write_s`.
         """
-        self.write_now(data)
-        if self.is_behind():
+        if self.write_now(data):
             await self.drain()
 
-    def write_now(self, data: bytes) -> None:
-        """Write without waiting, whatever is unsent already. Raises ClientGone when it left."""
+    def write_now(self, data: bytes) -> bool:
+        """Write without waiting, whatever is unsent already. Raises ClientGone when it left.
+
+        True while so much is unsent that the provider should wait.
+        """
         transport = self._outlet.transport
         if transport is None or transport.is_closing():
             raise ClientGone("The client left.")
         # Framed here: a response's own writer wants to be awaited for every block.
         transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._outlet.is_chunked else data)
-
-    def is_behind(self) -> bool:
-        """True while so much is unsent that the provider should wait."""
-        transport = self._outlet.transport
-        return transport is not None and transport.get_write_buffer_size() > _BEHIND_BYTES
+        return transport.get_write_buffer_size() > _BEHIND_BYTES
 
     async def drain(self) -> None:
         """Wait until the client has caught up, for as long as it makes any progress."""

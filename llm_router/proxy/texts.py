@@ -57,9 +57,9 @@ class KeptStream(ClientStream):
         self._keep(body)
         await super().whole(headers, body)
 
-    def write_now(self, data: bytes) -> None:
+    def write_now(self, data: bytes) -> bool:
         self._keep(data)
-        super().write_now(data)
+        return super().write_now(data)
 
     def kept(self, request_id: str, at: float, body: ChatBody) -> TextKept:
         """Return the entry: the messages as the client wrote them, and the answer's words."""

@@ -36,7 +36,7 @@ class EventSplitter:
         tail = self._tail
         if not tail:
             # By far the most frequent case: a block is a number of whole events.
-            if block.endswith(b"\n\n") and b"\r" not in block:
+            if block.endswith(b"\n\n") and block.find(b"\r") < 0:
                 return block
             cut = _last_boundary(block, 0)
             region, rest = block[:cut], block[cut:]

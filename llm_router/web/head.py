@@ -3,6 +3,8 @@
 What is not ordinary is nobody's fault: aiohttp's server takes it, and refuses it where need be.
 """
 
+from functools import lru_cache
+
 import httptools
 from msgspec import Struct
 
@@ -55,6 +57,11 @@ def parse_head(data: bytes) -> Head | None:
     return Head(headers, int(length), connection != "close") if is_ordinary else None
 
 
+@lru_cache(maxsize=256)  # clients have few names, and send them with every request
+def _lower(name: bytes) -> str:
+    return name.decode("ascii").lower()
+
+
 class _Reader:
     """Takes the parser's callbacks."""
 
@@ -69,7 +76,7 @@ class _Reader:
         self.count += 1
         # The parser leaves white space at the end of a value where it is.
         text = value.rstrip(b" \t").decode("utf-8", "surrogateescape")
-        self.headers[name.decode("ascii").lower()] = text
+        self.headers[_lower(name)] = text
 
     def on_headers_complete(self) -> None:
         self.is_whole = True

@@ -148,19 +148,16 @@ class FakeClient:
             self.headers = dict(headers)
 
     async def write(self, data: bytes) -> None:
-        self.write_now(data)
-        if self.is_behind():
+        if self.write_now(data):
             await self.drain()
 
-    def write_now(self, data: bytes) -> None:
+    def write_now(self, data: bytes) -> bool:
         assert self.is_open
         if len(self.writes) >= self.leaves_after:
             raise ClientGone("The client left.")
         self.body += data
         self.writes.append((data, asyncio.get_running_loop().time()))
         self.booked.append(bool(self._journal.all(RequestFinished)))
-
-    def is_behind(self) -> bool:
         return self.slow_s > 0
 
     async def drain(self) -> None:

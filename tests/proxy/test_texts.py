@@ -25,6 +25,9 @@ class Transport:
     def is_closing(self) -> bool:
         return self.is_gone
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
 
 class Sink:
     """An outlet that takes everything."""
