@@ -13,6 +13,8 @@ MOMENTS = (
 
 _AGO = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
+_UNIX_MS = re.compile(r"[0-9]{13}")
+_EAST = re.compile(r"(T[0-9:.]+) ([0-9]{2}:[0-9]{2})")  # a + that nobody escaped in a query
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 _BEGINNING = "0000-01-01T00:00:00.000Z"
@@ -48,5 +50,7 @@ def _unix_s(text: str, now: float) -> float:
         return now - int(match[1]) * _UNIT_S[match[2]]
     if _UNIX.fullmatch(text):
         return float(text)
-    moment = datetime.fromisoformat(text)
+    if _UNIX_MS.fullmatch(text):
+        return int(text) / 1000
+    moment = datetime.fromisoformat(_EAST.sub(r"\1+\2", text))
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
