@@ -6,6 +6,7 @@ wire, streams run to their end, what is left after `drain_s` is ended honestly.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -117,10 +118,17 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
     async with running(settings, seed) as (runner, url):
         stop = Stop(settings.server.drain_s)
         on_signals(stop.ask, signal.SIGINT, signal.SIGTERM)
+        if sys.platform != "win32":
+            # A terminal sends it when it closes, everybody else to have settings read again.
+            on_signals(stop.ask if os.isatty(0) else _cannot_reload, signal.SIGHUP)
         collector.rest()
         share_the_interpreter()
         ready(url)
         await until_stopped(runner, stop)
+
+
+def _cannot_reload() -> None:
+    log.warning("SIGHUP reads settings again with several workers only; this one goes on as it is")
 
 
 async def until_stopped(runner: Runner, stop: Stop) -> None:

@@ -225,6 +225,29 @@ async def test_one_signal_waits_for_as_long_as_the_settings_say(
 
 
 @pytest.mark.usefixtures("_unrested")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGHUP")
+@pytest.mark.parametrize(
+    ("has_terminal", "signals_at"),
+    [(True, ["SIGHUP", "SIGTERM"]), (False, ["SIGHUP", "SIGTERM", "SIGTERM"])],
+    ids=["its terminal closes", "a daemon goes on until it is told to stop"],
+)
+async def test_a_hangup_ends_what_a_terminal_began_and_nothing_else(
+    settings: Settings,
+    upstream: DemoUpstream,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    has_terminal: bool,
+    signals_at: list[str],
+) -> None:
+    """Its default is to kill, which lost what was in flight."""
+    monkeypatch.setattr("llm_router.serving.os.isatty", lambda _: has_terminal)
+    upstream.hold("z-ai/glm-5", at=1)
+    _, came = await served(settings, *signals_at)
+    assert b"server_draining" in came
+    assert ("this one goes on" in caplog.text) is not has_terminal
+
+
+@pytest.mark.usefixtures("_unrested")
 def test_requests_go_before_the_thread_that_writes_rows() -> None:
     interval_s = sys.getswitchinterval()
     serving.share_the_interpreter()

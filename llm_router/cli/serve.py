@@ -2,7 +2,8 @@
 
 Settings come from config.toml, .env and the environment; `llm-router check-config` shows them.
 SIGTERM or Ctrl-C finishes what is in flight; a second one ends it at once. With several workers
-([server] workers), SIGHUP reads the settings again and restarts them one by one.
+([server] workers), SIGHUP reads the settings again and restarts them one by one; one alone goes on,
+or finishes like that when its terminal closes.
 """
 
 import argparse
