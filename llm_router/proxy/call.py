@@ -169,10 +169,12 @@ class Call:
         """Free the connection, which cancels a generation still under way, and whatever is owed."""
         if self.response is not None:
             self.response.close()
-        self.context.breakers.neutral(self.permit)
-        self.context.exchange.attempt_over(
-            self.attempt, "failed", UNKNOWN_COST, error_class=FailureClass.LOCAL.value
-        )
+        if not self.permit.is_settled:
+            self.context.breakers.neutral(self.permit)
+        if not self.attempt.is_over:
+            self.context.exchange.attempt_over(
+                self.attempt, "failed", UNKNOWN_COST, error_class=FailureClass.LOCAL.value
+            )
 
     def _http_status(self) -> int | None:
         """What stood in the status line, if it came to that."""

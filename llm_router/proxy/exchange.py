@@ -70,6 +70,21 @@ class Attempt(Struct, gc=False):
 class Exchange:
     """Keeps the books of one request. `finish` may be called once; later calls are ignored."""
 
+    # What every request begins with stands on the class.
+    is_begun = False
+    is_finished = False
+    is_cut = False  # the router itself ends this request: it is shutting down
+    decision: Decision | None = None
+    model: str | None = None  # the candidate that serves, or was tried last
+    attempts = 0  # chat calls sent
+    usage: Usage = NO_USAGE
+    first_chunk_ms: int | None = None
+    answered_by: str | None = None  # the model of which the client has got something
+    _seq = 0
+    _unended = 0  # calls under way
+    _upstream_ms = 0  # spent on chat calls
+    _left_out: dict[str, str] | None = None
+
     def __init__(self, request_id: str, journal: Journal, clock: Clock) -> None:
         self.id = request_id
         self._journal = journal
@@ -78,20 +93,7 @@ class Exchange:
         # Wall time is monotonic time plus this: a clock that is set ends no request too early.
         self._epoch = clock.wall() - self._started
         self._pending: list[Entry] = []
-        self._seq = 0
         self._costs: list[Cost] = []
-        self._unended = 0  # calls under way
-        self._upstream_ms = 0  # spent on chat calls
-        self.is_begun = False
-        self.is_finished = False
-        self.is_cut = False  # the router itself ends this request: it is shutting down
-        self.decision: Decision | None = None
-        self.model: str | None = None  # the candidate that serves, or was tried last
-        self.attempts = 0  # chat calls sent
-        self.usage: Usage = NO_USAGE
-        self.first_chunk_ms: int | None = None
-        self.answered_by: str | None = None  # the model of which the client has got something
-        self._left_out: dict[str, str] = {}
 
     def begin(
         self, requested: str | None, is_stream: bool, client_key: str | None, session: str | None
@@ -124,6 +126,8 @@ class Exchange:
 
     def leave_out(self, model: str, reason: str) -> None:
         """Note a candidate that is not asked."""
+        if self._left_out is None:
+            self._left_out = {}
         self._left_out[model] = reason
 
     def attempt(self, kind: Kind, model: str) -> Attempt:

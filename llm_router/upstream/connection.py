@@ -25,7 +25,6 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.is_used = False  # has served before: a reset now may be the pool's fault
         self._on_idle = on_idle
-        self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._head: asyncio.Future[UpstreamResponse] | None = None
         self._response: UpstreamResponse | None = None
@@ -35,6 +34,8 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._interim = 0
         self._body: list[bytes] = []
+        self.on_body = self._body.append  # called by the parser, for each piece
+        self._parser = httptools.HttpResponseParser(self)
         self._sent_at = 0.0
         self._has_answered = False  # a byte of this answer has come
         self._is_message_over = False
@@ -153,9 +154,6 @@ class Connection(asyncio.Protocol):
             self._head.set_result(self._response)
         self._head = None
 
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
     def on_message_complete(self) -> None:
         if self._response is not None:
             self._is_message_over = True
@@ -164,9 +162,9 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self) -> None:
         """Hand on what one read brought, in one piece."""
-        body = self._body
-        if body and self._response is not None:
-            self._response.feed(body[0] if len(body) == 1 else b"".join(body))
+        body, response = self._body, self._response
+        if body and response is not None:
+            response.feed(body[0] if len(body) == 1 else b"".join(body))
             body.clear()
 
     def _finish(self) -> None:

@@ -30,16 +30,17 @@ class Sink(Protocol):
 class UpstreamResponse:
     """An answer whose body may still be arriving. Use it from one task; `close` it in the end."""
 
+    _buffered = 0
+    _waiter: asyncio.Future[None] | None = None
+    _is_complete = False
+    _error: UpstreamError | None = None
+    _sink: Sink | None = None
+
     def __init__(self, connection: "Connection", status: int, headers: CIMultiDict[str]) -> None:
         self.status = status
         self.headers = headers
         self._connection = connection
         self._blocks: list[bytes] = []
-        self._buffered = 0
-        self._waiter: asyncio.Future[None] | None = None
-        self._is_complete = False
-        self._error: UpstreamError | None = None
-        self._sink: Sink | None = None
 
     @property
     def generation_id(self) -> str | None:

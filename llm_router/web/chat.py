@@ -112,7 +112,8 @@ class Chats:
             _finish(client_key, exchange, "abandoned", status, FailureClass.CLIENT_GONE.value)
             raise
         finally:
-            _finish(client_key, exchange, "failed", 500, "internal")
+            if not exchange.is_finished:
+                _finish(client_key, exchange, "failed", 500, "internal")
             self.in_flight.remove(task)
 
     async def _answer(
