@@ -50,16 +50,20 @@ async def _measured(
     router: Contestant, seconds: float, cores: Cores | None
 ) -> tuple[list[float], Sequence[Result]]:
     """Return the memory at even distances, and what each load found."""
-    pause_s = seconds / _SAMPLES
     samples = [memory_mb(router)]
-    async with asyncio.timeout(seconds + _PATIENCE_S), asyncio.TaskGroup() as group:
-        loads = [group.create_task(_load(router, load, seconds, cores)) for load in _LOADS]
-        for _ in range(_SAMPLES):
-            async with AsyncExitStack() as stack:  # clients that leave
-                await hold(stack, router, _LEAVING)
-            await asyncio.sleep(pause_s)
-            samples.append(memory_mb(router))
-    return samples, [load.result() for load in loads]
+    loads = asyncio.gather(*(_load(router, load, seconds, cores) for load in _LOADS))
+    try:
+        async with asyncio.timeout(seconds + _PATIENCE_S):
+            for _ in range(_SAMPLES):
+                async with AsyncExitStack() as stack:  # clients that leave
+                    await hold(stack, router, _LEAVING)
+                await asyncio.sleep(seconds / _SAMPLES)
+                samples.append(memory_mb(router))
+            return samples, await loads
+    except TimeoutError as exc:
+        raise Failed("the router did not get through the soak") from exc
+    finally:
+        loads.cancel()
 
 
 async def _load(
