@@ -30,6 +30,7 @@ BOUNDS = {
     "ledger/tail.py:Tail.offsets": "MAX_SEGMENTS of each process",
     "ledger/tail.py:Tail.unreadable": "MAX_SEGMENTS of each process",
     "link/client.py:Link._waiting": "questions of a process to its neighbour, each with a deadline",
+    "link/server.py:Desk._unwritten": "a few seconds' claims, one a model that is open somewhere",
     "link/server.py:Desk._workers": "the workers there are",
     "logs.py:Sparing._places": "the calls in the code that log",
     "proxy/commit.py:CommitGate._finishes": "_MAX_FINISHES",

@@ -78,10 +78,11 @@ class Refused(Struct, frozen=True, tag="refused"):
 
 
 class Standing(Struct, frozen=True, tag="standing"):
-    """Whether a claim was granted, and the rows where it was not."""
+    """Whether a claim was granted, the rows where it was not, and whether none could be written."""
 
     is_granted: bool
     rows: list[StoredBreaker]
+    is_unwritten: bool = False
 
 
 class Peers(Struct, frozen=True, tag="peers"):

@@ -104,4 +104,4 @@ class RemoteClaims:
             answer = await self._link.ask(question, Standing, timeout_s=CLAIM_S)
         except StorageError:
             return None
-        return Claimed(answer.is_granted, tuple(answer.rows))
+        return Claimed(answer.is_granted, tuple(answer.rows), answer.is_unwritten)

@@ -35,6 +35,7 @@ from llm_router.link.messages import (
 from llm_router.load import Load
 from llm_router.routing import document
 from llm_router.routing.config import RoutingConfig
+from llm_router.routing.gates import PROBE_HINT_S
 from llm_router.storage import breakers
 from llm_router.storage.config import ConfigVersions
 from llm_router.storage.sqlite import Database
@@ -65,6 +66,7 @@ class Desk:
         self._clock = clock
         self._decode = msgspec.msgpack.Decoder(tuple[int, Question]).decode
         self._workers: set[_Worker] = set()
+        self._unwritten: dict[str, float] = {}  # subjects, and when the next may probe there
         self._alone = asyncio.Event()
         self._alone.set()
 
@@ -144,6 +146,8 @@ class Desk:
             return Outdated()
 
     async def _claim(self, worker: _Worker, question: ClaimProbe) -> Answer:
+        if self._rows.is_failing:
+            return self._claim_unwritten(question)
         # What the former probe found may still lie in its process's journal.
         await self._rows.flush()
         claimed = await self._database.transact(
@@ -154,6 +158,19 @@ class Desk:
                 other.probes -= question.since.keys()
             worker.probes |= question.since.keys()
         return Standing(claimed.is_granted, list(claimed.rows))
+
+    def _claim_unwritten(self, question: ClaimProbe) -> Answer:
+        """Grant a claim although nobody will hear what comes of it before rows can be written.
+
+        So the others will probe, too, but not at once. Without this, a provider that was gone for
+        seconds would stay shut out for as long as somebody keeps the database locked.
+        """
+        now = self._clock.monotonic()
+        waits = {subject: at for subject, at in self._unwritten.items() if at > now}
+        if waits.keys() & question.since.keys():
+            return Refused("another probe left a moment ago")
+        self._unwritten = waits | dict.fromkeys(question.since, now + PROBE_HINT_S)
+        return Standing(True, [], is_unwritten=True)
 
     async def _give_up_probes(self, worker: _Worker) -> None:
         """Let others probe in place of a worker that is gone; else they wait for its lease."""

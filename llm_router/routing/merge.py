@@ -24,10 +24,14 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """`rows` is how things stand where the claim was refused."""
+    """`rows` is how things stand where the claim was refused.
+
+    `is_unwritten`: it was granted while no row can be written, so the claimant has to tell of it.
+    """
 
     is_granted: bool
     rows: tuple[StoredBreaker, ...] = ()
+    is_unwritten: bool = False
 
 
 def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:

@@ -52,7 +52,7 @@ class SharedBreakers(Breakers):
         if self._claiming is None:
             self._tell(change)
         else:
-            self._claiming.append(change)  # the claim tells it
+            self._claiming.append(change)  # the claim tells it, by writing the row
 
     def _enter(
         self, gates: Sequence[Gate], now: float, request_id: str
@@ -80,6 +80,8 @@ class SharedBreakers(Breakers):
             if claimed is None:
                 self.neutral(permit)
         if claimed is not None and claimed.is_granted:
+            for move in moves if claimed.is_unwritten else ():
+                self._tell(move)
             return permit
         if claimed is not None:
             self._step_back(permit, gates, since, claimed)

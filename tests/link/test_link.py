@@ -24,6 +24,8 @@ from llm_router.load import Load
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.routing.document import parse, to_dict
+from llm_router.routing.gates import PROBE_HINT_S
+from llm_router.routing.merge import Claimed
 from llm_router.storage import breakers as stored
 from llm_router.storage.config import ConfigStore
 from llm_router.storage.sqlite import Database, open_database
@@ -322,6 +324,21 @@ async def test_a_ledger_process_that_goes_takes_no_probe_away(bench: Bench) -> N
         await RemoteClaims(link).claim([PROBE], {"a/one": 10})
         await desk.close()
     assert await bench.state() == "half_open"
+
+
+async def test_while_no_row_can_be_written_one_may_probe_every_few_seconds(
+    bench: Bench, link: Link
+) -> None:
+    """F86: what the probe finds, the others do not hear of, so each of them has to try."""
+    bench.rows.is_failing = True
+    claims = RemoteClaims(link)
+    granted = Claimed(is_granted=True, is_unwritten=True)
+    assert await claims.claim([PROBE], {"a/one": 10}) == granted
+    assert await claims.claim([PROBE], {"a/one": 10}) is None
+    assert await claims.claim([change("open", "half_open", 7)], {"b/two": 10}) == granted
+    bench.clock.pass_s(PROBE_HINT_S)
+    assert await claims.claim([PROBE], {"a/one": 10}) == granted
+    assert await stored.load(bench.database) == []
 
 
 async def test_a_claim_that_cannot_be_asked_is_none(bench: Bench, link: Link) -> None:

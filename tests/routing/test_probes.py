@@ -28,6 +28,7 @@ class Table:
     def __init__(self, database: sqlite3.Connection) -> None:
         self.database = database
         self.is_away = False
+        self.is_locked = False  # then claims are granted unwritten
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.claims = 0
@@ -39,6 +40,8 @@ class Table:
         self, moves: Sequence[BreakerChanged], since: Mapping[str, int]
     ) -> Claimed | None:
         self.claims += 1
+        if self.is_locked:
+            return Claimed(is_granted=True, is_unwritten=True)
         claimed = None if self.is_away else rows.claim(self.database, moves, since)
         await self.may_answer.wait()
         return claimed
@@ -167,6 +170,23 @@ async def test_a_probe_that_failed_keeps_everybody_out_for_another_wait(
     refused = await second.admit()
     assert isinstance(refused, Refusal)
     assert refused.retry_after_s == 300
+
+
+async def test_a_probe_of_which_no_row_could_be_written_tells_of_itself(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    """F86"""
+    await first.fail()
+    second.read()
+    clock.now += 301
+    table.is_locked = True
+    await first.fail(1)
+    assert table.moves() == [("closed", "open"), ("open", "half_open"), ("half_open", "open")]
+    second.read()
+    assert isinstance(await second.admit(), Refusal)
+    clock.now += 301
+    first.breakers.succeeded(await first.enter())
+    assert table.moves()[3:] == [("open", "half_open"), ("half_open", "closed")]
 
 
 async def test_a_process_that_sleeps_over_its_lease_has_nothing_more_to_say(

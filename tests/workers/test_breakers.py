@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from reliability.stage import locked
 from tests.fakes.upstream import Upstream
 from tests.fakes.waiting import until
 from tests.integration.client import Reply, chat
@@ -88,3 +89,29 @@ async def until_probed(team: Crew, upstream: Upstream, number: int) -> "asyncio.
         await until(lambda: sum(not task.done() for task in asking) == 1)
     [probe] = [task for task in asking if not task.done()]
     return probe
+
+
+@pytest.mark.slow
+async def test_models_come_back_while_somebody_keeps_the_database_locked(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F86: each worker finds out by itself, and in the end the rows are one history."""
+    settings = {"LLM_ROUTER_BREAKER__FAILURES": "1", "LLM_ROUTER_BREAKER__OPEN_S": "1"}
+    async with crew(upstream, tmp_path, **settings) as team:
+        with locked(team.server.database):
+            upstream.fail(AURORA, status=500)
+
+            async def is_shut_everywhere() -> bool:
+                await asyncio.gather(*(chat(team.url, model=AURORA) for _ in range(8)))
+                return {view["state"] for view in (await shown(team)).values()} == {"open"}
+
+            await eventually(is_shut_everywhere)
+            upstream.heal()
+
+            async def are_served() -> bool:
+                replies = await asyncio.gather(*(chat(team.url, model=AURORA) for _ in range(16)))
+                return {reply.status for reply in replies} == {200}
+
+            await eventually(are_served)
+        await until_all_say(team, "state", "closed")
+        await assert_sound_books(team, upstream)
