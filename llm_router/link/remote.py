@@ -1,6 +1,7 @@
 """What a worker has in place of what only the ledger process can do: each asks over the link."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 
 from llm_router.errors import StorageError
@@ -25,8 +26,11 @@ from llm_router.routing.merge import Claimed
 from llm_router.storage.config import Edit, Version, history, refresh
 from llm_router.storage.readable import Readable
 
+log = logging.getLogger(__name__)
+
 CLAIM_S = 1.0
 PULSE_S = 0.5
+SILENT_S = 5.0
 
 
 class RemoteConfig:
@@ -80,13 +84,20 @@ class RemoteRows:
 
     async def run(self) -> None:
         """Tell and hear how things are; a task."""
+        is_silent = False
         while True:
             try:
-                peers = await self._link.ask(Pulse(self._own()), Peers)
+                peers = await self._link.ask(Pulse(self._own()), Peers, timeout_s=SILENT_S)
             except StorageError:
-                self.others = Load()
+                self.others, self._is_failing = Load(), True
+                if self._link.is_up and not is_silent:  # else it is being started again
+                    is_silent = True
+                    log.error("rows wait in the journals: the ledger process is silent")
             else:
                 self.others, self._is_failing = peers.others, peers.is_failing
+                if is_silent:
+                    is_silent = False
+                    log.warning("the ledger process answers again")
             await asyncio.sleep(PULSE_S)
 
 

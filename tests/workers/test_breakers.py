@@ -1,6 +1,8 @@
 """A model's breaker is one thing, however many processes there are."""
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -20,6 +22,7 @@ __all__ = ["upstream"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers need Linux")
 
 AURORA = "openrouter/aurora-alpha"
+METRICS = "/metrics?since=1h"
 HERD = 200
 
 
@@ -89,6 +92,48 @@ async def until_probed(team: Crew, upstream: Upstream, number: int) -> "asyncio.
         await until(lambda: sum(not task.done() for task in asking) == 1)
     [probe] = [task for task in asking if not task.done()]
     return probe
+
+
+@pytest.mark.slow
+async def test_a_worker_that_is_stopped_loses_its_probe_and_what_it_says_later_counts_for_nothing(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F72: the others wait for its lease, and no longer."""
+    settings = {
+        "LLM_ROUTER_BREAKER__FAILURES": "1",
+        "LLM_ROUTER_BREAKER__OPEN_S": "1",
+        "LLM_ROUTER_DEADLINES__CONNECT_S": "0.5",
+        "LLM_ROUTER_DEADLINES__FIRST_EVENT_S": "0.5",  # so the lease is one of 6 s
+    }
+    async with crew(upstream, tmp_path, **settings) as team:
+        upstream.fail(AURORA, status=500, times=1)
+        assert (await chat(team.url, model=AURORA)).status == 502
+        await until_all_say(team, "state", "open")
+        release = upstream.hold(AURORA, status=500, times=1)
+        probe = await until_probed(team, upstream, 1)
+        told = await team.each(METRICS)
+        busy = {pid: each["router"]["in_flight"] for pid, each in told.items()}
+        [stopped] = [pid for pid, in_flight in busy.items() if in_flight]
+        os.kill(stopped, signal.SIGSTOP)
+        try:
+            release.set()
+            assert (await chat(team.url, model=AURORA)).status == 503
+
+            async def is_served() -> bool:
+                return (await chat(team.url, model=AURORA)).status == 200
+
+            await eventually(is_served)
+            assert not probe.done()
+        finally:
+            os.kill(stopped, signal.SIGCONT)
+        assert (await probe).status == 502
+        await until_all_say(team, "state", "closed")
+        await assert_sound_books(team, upstream)
+        moves = database.rows(team.server.database, "breaker_transitions")
+    assert [(move["from_state"], move["to_state"]) for move in moves[-2:]] == [
+        ("open", "half_open"),
+        ("half_open", "closed"),
+    ]
 
 
 @pytest.mark.slow

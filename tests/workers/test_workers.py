@@ -6,6 +6,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,36 @@ async def test_without_the_ledger_process_requests_go_on_and_rows_come_later(
 
         await eventually(is_changed)
         await assert_sound_books(team, upstream)
+
+
+@pytest.mark.slow
+async def test_a_ledger_process_that_is_stopped_delays_rows_and_nothing_else(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F72: everybody says so meanwhile."""
+    async with crew(upstream, tmp_path) as team:
+
+        async def say_all(state: str) -> bool:
+            told = (await team.each("/health")).values()
+            return {health["database"]["state"] for health in told} == {state}
+
+        await eventually(partial(say_all, "ok"))
+        ledger = team.ledger
+        os.kill(ledger, signal.SIGSTOP)
+        try:
+            for _ in range(20):
+                assert (await chat(team.url, model=MINI)).status == 200
+            await eventually(partial(say_all, "failing"))
+            assert len(team.server.rows()) < 20
+        finally:
+            os.kill(ledger, signal.SIGCONT)
+        await eventually(partial(say_all, "ok"))
+        await settled(team, 20)
+        await assert_sound_books(team, upstream)
+        assert team.ledger == ledger
+    log = team.server.log.read_text()
+    for words in ("the ledger process is silent", "the ledger process answers again"):
+        assert log.count(words) == team.wanted
 
 
 async def test_without_a_supervisor_streams_end_and_nobody_stays(
