@@ -348,6 +348,7 @@ async def test_our_own_account_closes_everything_at_once(
     status: int,
     wait_s: int,
     is_stream: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """F11 F12 F15: 503, never 401 or 402, since a client would throw its own key away."""
     upstream.fail(**how)
@@ -359,6 +360,8 @@ async def test_our_own_account_closes_everything_at_once(
         assert wait_s - 5 <= int(reply.headers["retry-after"]) <= wait_s
         assert UPSTREAM_KEY.encode() not in reply.body
     assert len(upstream.calls()) == 1
+    assert caplog.text.count("gate:account: closed -> open") == 1
+    assert UPSTREAM_KEY not in caplog.text
     assert (await router.breaker("gate:account"))["state"] == "open"
     glm = await router.breaker(GLM)
     assert (glm["state"], glm["failures"], glm["cooldown_until"]) == ("closed", 0, None)
@@ -472,12 +475,17 @@ async def test_three_failures_in_a_row_open_a_breaker_and_it_is_skipped(
 async def test_a_model_that_fails_now_and_then_stays_in(
     router: Router, upstream: DemoUpstream
 ) -> None:
-    """F45: only failures in a row count."""
+    """F45: only failures in a row count; how often it fails shows all the same."""
     for _ in range(3):
         upstream.fail(GLM, status=500, times=2)
         for model in (AURORA, AURORA, GLM):
             assert (await chat(router.url)).headers["x-router-model"] == model
     assert (await router.breaker(GLM))["state"] == "closed"
+    await router.rows()
+    async with router.http.get(router.url + "/metrics?format=prometheus") as response:
+        text = await response.text()
+    failed = f'error_class="upstream_5xx",kind="chat",model="{GLM}",outcome="failed"'
+    assert f"llm_router_attempts_total{{{failed}}} 6.0" in text
 
 
 @pytest.mark.parametrize("is_stream", BOTH, ids=["plain", "stream"])

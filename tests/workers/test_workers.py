@@ -252,6 +252,30 @@ async def test_without_the_ledger_process_requests_go_on_and_rows_come_later(
 
 
 @pytest.mark.slow
+async def test_a_worker_that_dies_again_and_again_takes_nobody_along(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F71: the other one serves, /health/ready says that one is missing, and then it is there."""
+    async with crew(upstream, tmp_path) as team:
+        _, survivor = team.workers
+        for _ in range(3):
+            [victim] = set(team.workers) - {survivor}
+            os.kill(victim, signal.SIGKILL)
+            await team.gone(victim)
+
+            async def is_missed() -> bool:
+                return bool((await send(team, "GET", "/health/ready"))["status"] == "degraded")
+
+            await eventually(is_missed)
+            assert (await chat(team.url, model=MINI)).status == 200
+            await team.until_complete()
+        assert survivor in team.workers
+        assert is_alive(team.supervisor)
+        await assert_sound_books(team, upstream)
+    assert team.server.log.read_text().count("ended with signal 9") == 3
+
+
+@pytest.mark.slow
 async def test_a_ledger_process_that_is_stopped_delays_rows_and_nothing_else(
     upstream: Upstream, tmp_path: Path
 ) -> None:
