@@ -1,5 +1,15 @@
-"""The running router of the integration tests, with their oracles."""
+"""The router of the integration tests, with their oracles, and the classifier that ships."""
 
-from tests.integration.conftest import router, start, upstream
+from collections.abc import AsyncIterator
 
-__all__ = ["router", "start", "upstream"]
+import pytest
+
+from tests.integration.conftest import Router, Start, start, upstream
+
+__all__ = ["start", "upstream"]
+
+
+@pytest.fixture
+async def router(start: Start) -> AsyncIterator[Router]:
+    async with start(classifier={"mode": "local"}) as router:
+        yield router

@@ -7,9 +7,12 @@ from contextlib import suppress
 
 from hypothesis import strategies as st
 
+from llm_router.classify.base import Prompt
+from llm_router.classify.local import Local
 from llm_router.classify.text import peel
 from llm_router.errors import InvalidRequest
 from llm_router.proxy.body import parse_body
+from llm_router.routing.defaults import default_config
 from llm_router.settings import UpstreamSettings
 from tests.fakes.effort import drawn
 from tests.fuzz import shapes
@@ -94,12 +97,14 @@ async def test_no_bytes_upset_it(router: Router) -> None:
 
 def test_ten_kilobytes_cost_at_most_a_megabyte() -> None:
     """T24: of memory, from reading them to the body that would go upstream."""
+    local, config = Local(), default_config()
+    local.judge(Prompt("Hello"), config)  # makes what is made once
     for body in drawn(shapes.bodies(shapes.chat_bodies), 100):
         tracemalloc.start()
         try:
             with suppress(InvalidRequest):
                 read = parse_body(body)
-                peel(read.messages)
+                local.judge(peel(read.messages), config)
                 read.for_model("a/b", UpstreamSettings())
             _, peak = tracemalloc.get_traced_memory()
         finally:
