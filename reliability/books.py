@@ -1,33 +1,31 @@
 """The oracle: what upstream was asked and what clients got, against the rows.
 
-`audit` returns every contradiction as a sentence. Upstream's log is the truth about calls and
-money, the clients' transcripts about answers; `session` ties the three together.
+`audit` returns every contradiction as a sentence. Upstream's log is the truth about calls, words
+and money, the clients' transcripts about answers; `session` ties the three together.
 """
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from llm_router.demo.script import Call
 from reliability.callers import Asked
+from reliability.ledger_file import Row, faults_of_file, faults_of_rows, faults_of_transitions, rows
+from reliability.transcript import misquotes
 
-Row = Mapping[str, Any]
 _NANO = 10**9
 
 
 @dataclass(slots=True)
 class Books:
-    """What stands in a database, read as anybody may."""
+    """What stands in a database, read as anybody may, and what by itself is wrong with it."""
 
-    requests: list[Row]
-    attempts: list[Row]
-    integrity: str
-    waiting_costs: int
+    requests: Sequence[Row]
+    attempts: Sequence[Row]
+    faults: Sequence[str]
     by_session: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     by_request: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
 
@@ -55,14 +53,10 @@ class Findings:
 
 
 def read(database: Path) -> Books:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-        connection.row_factory = sqlite3.Row
-        return Books(
-            [dict(row) for row in connection.execute("SELECT * FROM requests ORDER BY id")],
-            [dict(row) for row in connection.execute("SELECT * FROM attempts ORDER BY id")],
-            connection.execute("PRAGMA integrity_check").fetchone()[0],
-            connection.execute("SELECT count(*) FROM reconciliations").fetchone()[0],
-        )
+    requests, attempts = rows(database, "requests"), rows(database, "attempts")
+    faults = faults_of_file(database) + faults_of_rows(requests, attempts)
+    faults += faults_of_transitions(rows(database, "breaker_transitions"))
+    return Books(requests, attempts, faults)
 
 
 def audit(
@@ -70,25 +64,28 @@ def audit(
 ) -> Findings:
     """Compare. Only once `is_settled`, every cost must be known whose generation is."""
     missing: list[str] = []
-    untrue = [] if books.integrity == "ok" else [f"integrity_check: {books.integrity}"]
+    untrue = list(books.faults)
     by_session: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         by_session[call.json()["session_id"]].append(call)
     for session, made in by_session.items():
-        rows = books.by_session.get(session, [])
-        if len(rows) != 1:
-            missing.append(f"{session}: {len(made)} calls upstream, {len(rows)} requests")
+        found = books.by_session.get(session, [])
+        if len(found) != 1:
+            missing.append(f"{session}: {len(made)} calls upstream, {len(found)} requests")
             continue
-        attempts = books.by_request[rows[0]["id"]]
-        for kind, text in _compare(rows[0], attempts, made):
+        attempts = books.by_request[found[0]["id"]]
+        for kind, text in _compare(attempts, made):
             (missing if kind == "missing" else untrue).append(f"{session}: {text}")
     for each in asked:
-        rows = books.by_session.get(each.session, [])
-        if not rows:
-            if each.answer.status is not None and each.answer.error_type != "unavailable":
+        untrue += [
+            f"{each.session}: {text}" for text in misquotes(each.answer, by_session[each.session])
+        ]
+        found = books.by_session.get(each.session, [])
+        if not found:
+            if each.answer.status is not None and not each.answer.is_turned_away:
                 missing.append(f"{each.session}: answered {each.answer.status}, but no row")
             continue
-        untrue += [f"{each.session}: {text}" for text in _contradictions(each, rows[0])]
+        untrue += [f"{each.session}: {text}" for text in _contradictions(each, found[0])]
     if is_settled:
         untrue += [
             f"{row['id']}: the cost is not known, although the generation is"
@@ -96,20 +93,18 @@ def audit(
             if row["cost_nanousd"] is None and row["generation_id"] is not None
         ]
     for row in books.requests:
-        attempts = books.by_request.get(row["id"], [])
-        untrue += [f"{row['session']}: {text}" for text in _own_contradictions(row, attempts)]
-        if row["session"] not in by_session:
+        if row["outcome"] is None:
+            untrue.append(f"{row['session']}: still in flight")
+        if not by_session[row["session"]]:
             untrue += [
                 f"{row['session']}: {a['model']} is {a['outcome']}, but upstream saw no call"
-                for a in attempts
+                for a in books.by_request.get(row["id"], [])
                 if not _may_be_unseen(a)
             ]
     return Findings(missing, untrue)
 
 
-def _compare(
-    request: Row, attempts: Sequence[Row], calls: Sequence[Call]
-) -> Iterator[tuple[str, str]]:
+def _compare(attempts: Sequence[Row], calls: Sequence[Call]) -> Iterator[tuple[str, str]]:
     """Match the calls of one request with its attempts, model by model and in order."""
     waiting = list(attempts)
     for call in calls:
@@ -169,20 +164,6 @@ def _contradictions(asked: Asked, row: Row) -> Iterator[str]:
         yield "abandoned, but the client stayed"
     if outcome == "truncated" and answer.is_good:
         yield "truncated, but the client has it all"
-
-
-def _own_contradictions(row: Row, attempts: Sequence[Row]) -> Iterator[str]:
-    if row["outcome"] is None:
-        yield "still in flight"
-    chats = [a for a in attempts if a["kind"] == "chat"]
-    if row["attempts"] != len(chats):
-        yield f"{row['attempts']} attempts, but {len(chats)} rows"
-    if any(a["outcome"] is None for a in attempts):
-        yield "an attempt is still in flight"
-    costs = [a["cost_nanousd"] for a in attempts]
-    total = None if None in costs else sum(costs)
-    if row["cost_nanousd"] != total:
-        yield f"cost {row['cost_nanousd']}, but the attempts sum up to {total}"
 
 
 def _billed(call: Call) -> int:

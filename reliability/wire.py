@@ -30,6 +30,11 @@ class Answer:
         return not is_stream or self.body.endswith(b"data: [DONE]\n\n")
 
     @property
+    def is_turned_away(self) -> bool:
+        """One connection too many, answered before anything was read of it."""
+        return self.is_whole and self.status == 503 and b"as it has room for" in self.body
+
+    @property
     def error_type(self) -> str | None:
         """The `type` of an error that came instead of an answer."""
         if not self.is_whole or self.status in (None, 200):

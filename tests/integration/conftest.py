@@ -22,7 +22,7 @@ from llm_router.serving import running
 from llm_router.settings import Settings
 from llm_router.web.server import Runner
 from tests.fakes.upstream import Upstream, running_upstream
-from tests.oracles import database, resources, secrets
+from tests.oracles import books, resources, secrets
 from tests.oracles.books import Sent, sent_to
 
 UPSTREAM_KEY = "sk-or-canary-upstream"
@@ -173,7 +173,7 @@ async def _assert_sound_books(app: web.Application, sent: Callable[[], list[Sent
     async def are_sound() -> bool:
         """What upstream bills, it may find out a moment after the client has its answer."""
         await app[keys.INGESTOR].flush()
-        found[:] = database.faults(app[keys.SETTINGS].ledger.path, sent())
+        found[:] = books.faults(app[keys.SETTINGS].ledger.path, sent())
         return not found
 
     with suppress(TimeoutError):

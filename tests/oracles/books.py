@@ -1,15 +1,18 @@
-"""Every call that upstream saw has exactly one row, and the rows say what upstream billed."""
+"""Every call that upstream saw has exactly one row, and the rows say what upstream billed.
+
+This one knows calls by their model alone, for an upstream of raw bytes and requests without a
+session; `reliability.books` goes by sessions, and `reliability.ledger_file` by the rows alone.
+"""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
 
 from llm_router.demo.script import Call
+from reliability.ledger_file import Row, faults_of_file, faults_of_rows, faults_of_transitions, rows
 from tests.fakes.chaos import Chaos
-
-Row = Mapping[str, Any]
 
 # Of these no byte of the request can have arrived.
 _NEVER_SENT = ("transport", "connect_timeout", "local")
@@ -44,6 +47,14 @@ def sent_to_chaos(chaos: Chaos) -> list[Sent]:
     ]
 
 
+def faults(path: Path, sent: Sequence[Sent] | None = None) -> list[str]:
+    """Return everything wrong with a ledger, compared with what upstream saw if that is given."""
+    requests, attempts = rows(path, "requests"), rows(path, "attempts")
+    found = faults_of_file(path) + faults_of_rows(requests, attempts)
+    found += faults_of_transitions(rows(path, "breaker_transitions"))
+    return found + (differences(sent, attempts) if sent is not None else [])
+
+
 def differences(sent: Sequence[Sent], attempts: Iterable[Row]) -> list[str]:
     """Return what keeps calls and rows from being a bijection in which the costs agree.
 
@@ -66,37 +77,6 @@ def differences(sent: Sequence[Sent], attempts: Iterable[Row]) -> list[str]:
         elif row["http_status"] is not None or row["generation_id"] is not None:
             found.append(f"{_name(row)} was never seen upstream")
     found.extend(f"a call to {call.model} has no row" for call in left)
-    return found
-
-
-def faults_of_rows(requests: Iterable[Row], attempts: Iterable[Row]) -> list[str]:
-    """Return what in the two tables contradicts itself."""
-    by_request: dict[str, list[Row]] = {}
-    for row in attempts:
-        by_request.setdefault(row["request_id"], []).append(row)
-    found = []
-    for request in requests:
-        calls = by_request.pop(request["id"], [])
-        if request["outcome"] is None:
-            continue
-        if any(row["outcome"] is None for row in calls):
-            found.append(f"{request['id']} is over and one of its calls is not")
-        if request["attempts"] != sum(row["kind"] == "chat" for row in calls):
-            found.append(f"{request['id']} counts {request['attempts']} of {len(calls)} calls")
-        costs = [row["cost_nanousd"] for row in calls]
-        if request["cost_nanousd"] != (None if None in costs else sum(costs)):
-            found.append(f"{request['id']} costs {request['cost_nanousd']} and its calls {costs}")
-        if (request["cost_nanousd"] is None) != (request["cost_source"] == "unknown"):
-            found.append(f"{request['id']} costs {request['cost_nanousd']} by its source")
-        if request["finished_at"] is None:
-            found.append(f"{request['id']} is over and has no end")
-        if request["outcome"] == "completed" and request["served_model"] is None:
-            found.append(f"{request['id']} was completed by nobody")
-    found.extend(
-        f"calls of {request_id} have no request"
-        for request_id, calls in by_request.items()
-        if any(row["kind"] == "chat" for row in calls)  # an explanation asks classifiers only
-    )
     return found
 
 

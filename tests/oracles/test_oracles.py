@@ -8,8 +8,7 @@ import pytest
 
 from tests.fakes.chaos import REQUEST, running_chaos
 from tests.oracles import resources
-from tests.oracles.books import Sent, differences, faults_of_rows, sent_to_chaos
-from tests.oracles.database import faults_of_transitions
+from tests.oracles.books import Sent, differences, sent_to_chaos
 from tests.oracles.loop import longest_callback
 from tests.oracles.secrets import leaks
 from tests.oracles.transcript import came_from
@@ -24,15 +23,6 @@ ATTEMPT: dict[str, Any] = {
     "http_status": 200,
     "error_class": None,
     "cost_nanousd": 7,
-}
-REQUEST_ROW: dict[str, Any] = {
-    "id": "r1",
-    "outcome": "completed",
-    "finished_at": "2026-01-01T00:00:00.000Z",
-    "served_model": "a/one",
-    "attempts": 1,
-    "cost_nanousd": 7,
-    "cost_source": "provider",
 }
 CALL = Sent("a/one", "gen-1", 7)
 UNSEEN = {"generation_id": None, "http_status": None, "cost_nanousd": None}
@@ -80,35 +70,6 @@ def test_books_that_agree_have_no_differences(sent: list[Sent], attempts: list[A
 )
 def test_books_that_differ_are_found_out(sent: list[Sent], attempts: list[Any]) -> None:
     assert differences(sent, attempts)
-
-
-@pytest.mark.parametrize(
-    ("request_", "attempt"),
-    [
-        ({"attempts": 2}, {}),
-        ({"cost_nanousd": 8}, {}),
-        ({"cost_nanousd": 7}, {"cost_nanousd": None}),
-        ({"cost_source": "unknown"}, {}),
-        ({"finished_at": None}, {}),
-        ({"served_model": None}, {}),
-        ({}, {"outcome": None}),
-        ({}, {"request_id": "r2"}),
-    ],
-    ids=["count", "sum", "unknown", "source", "end", "server", "open call", "orphan"],
-)
-def test_rows_that_contradict_themselves_are_found_out(
-    request_: dict[str, Any], attempt: dict[str, Any]
-) -> None:
-    assert faults_of_rows([REQUEST_ROW], [ATTEMPT]) == []
-    assert faults_of_rows([REQUEST_ROW | request_], [ATTEMPT | attempt])
-
-
-def test_a_breakers_history_is_a_chain() -> None:
-    opened = {"subject": "a/one", "from_state": "closed", "to_state": "open"}
-    probed = {"subject": "a/one", "from_state": "open", "to_state": "half_open"}
-    assert faults_of_transitions([opened, probed]) == []
-    assert faults_of_transitions([opened, opened])
-    assert faults_of_transitions([probed])
 
 
 @pytest.mark.parametrize(

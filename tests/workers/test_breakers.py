@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from reliability import ledger_file
 from reliability.stage import locked
 from tests.fakes.upstream import Upstream
 from tests.fakes.waiting import until
 from tests.integration.client import Reply, chat
 from tests.integration.conftest import PATIENCE_S, eventually, upstream
-from tests.oracles import database
 from tests.workers.crew import Crew, crew
 from tests.workers.test_workers import assert_sound_books, send
 
@@ -73,7 +73,7 @@ async def test_eight_workers_send_one_probe_a_time(upstream: Upstream, tmp_path:
             assert (await probe).status == 502
         await until_all_say(team, "state", "open")
         await assert_sound_books(team, upstream)
-        moves = database.rows(team.server.database, "breaker_transitions")
+        moves = ledger_file.rows(team.server.database, "breaker_transitions")
         assert [(move["from_state"], move["to_state"]) for move in moves] == [
             ("closed", "open"),
             *([("open", "half_open"), ("half_open", "open")] * 5),
@@ -129,7 +129,7 @@ async def test_a_worker_that_is_stopped_loses_its_probe_and_what_it_says_later_c
         assert (await probe).status == 502
         await until_all_say(team, "state", "closed")
         await assert_sound_books(team, upstream)
-        moves = database.rows(team.server.database, "breaker_transitions")
+        moves = ledger_file.rows(team.server.database, "breaker_transitions")
     assert [(move["from_state"], move["to_state"]) for move in moves[-2:]] == [
         ("open", "half_open"),
         ("half_open", "closed"),

@@ -17,7 +17,7 @@ from llm_router.tasks import spawn
 from tests.fakes.upstream import Upstream
 from tests.integration.client import Caller, Reply, calling, chat, chat_body, request
 from tests.integration.conftest import PATIENCE_S, eventually, upstream
-from tests.oracles import database
+from tests.oracles import books
 from tests.oracles.books import sent_to
 from tests.workers.crew import Crew, crew, is_alive
 
@@ -56,7 +56,7 @@ async def assert_sound_books(team: Crew, upstream: Upstream) -> None:
     found: list[str] = []
 
     async def are_sound() -> bool:
-        found[:] = database.faults(team.server.database, sent_to(upstream.everything))
+        found[:] = books.faults(team.server.database, sent_to(upstream.everything))
         return not found
 
     try:
