@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x4C4C4D52  # "LLMR"; `file router.db` shows it
 TELL_EVERY_S = 5.0
+_JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _STEPS_BETWEEN_LOOKS = 100_000  # a few milliseconds of SQLite's work
 _NAME = re.compile(r"(\d{4})_(\w+)\.sql")
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -63,14 +64,40 @@ def prepare(path: Path, tell: Tell = log.info) -> list[Migration]:
     try:
         _create(path)
         _warn_if_readable_by_others(path)
-        with closing(connect_readonly(path)) as connection:
-            version = schema_version(connection, path)
+        try:
+            version = _version(path)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK or not _was_empty(path):
+                raise
+            _roll_back(path)
+            version = _version(path)
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             return migrate(connection, version, tell)
     except OSError as exc:
         raise explain_os(path, exc) from exc
     except TROUBLE as exc:
         raise explain(path, exc) from exc
+
+
+def _version(path: Path) -> int:
+    with closing(connect_readonly(path)) as connection:
+        return schema_version(connection, path)
+
+
+def _was_empty(path: Path) -> bool:
+    """Say whether what was cut off in the middle of a change had no page before it.
+
+    That is how a power cut leaves a database that was being made; later on, in WAL mode, it has no
+    such journal (https://sqlite.org/fileformat2.html#the_rollback_journal).
+    """
+    header = path.with_name(path.name + "-journal").read_bytes()[:20]
+    return header[:8] == _JOURNAL_MAGIC and header[16:] == bytes(4)
+
+
+def _roll_back(path: Path) -> None:
+    """Let SQLite undo it, which opening to read only cannot."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("SELECT name FROM sqlite_schema").fetchall()
 
 
 def connect_readonly(path: Path) -> sqlite3.Connection:

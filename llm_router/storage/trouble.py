@@ -10,6 +10,8 @@ _ADVICE = {
     sqlite3.SQLITE_CORRUPT: "is damaged; nothing was overwritten. Stop the router, keep a copy, "
     "then restore a backup or try `sqlite3 FILE .recover`",
     sqlite3.SQLITE_READONLY: "cannot be written; check its owner and permissions and its folder's",
+    sqlite3.SQLITE_READONLY_ROLLBACK: "was left by another program in the middle of a change; let "
+    "that program open it first, or choose another ledger.path",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened; check that it exists and that the router may read "
     "and write it and its folder",
     sqlite3.SQLITE_PERM: "cannot be used; check its owner and permissions and its folder's",
@@ -27,10 +29,10 @@ TROUBLE = (sqlite3.Error, UnicodeDecodeError)
 
 def explain(path: Path, error: Exception) -> StorageError:
     """Return what to raise `from error`: the file, what is wrong, what to do."""
-    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = getattr(error, "sqlite_errorcode", 0)
     if isinstance(error, UnicodeDecodeError):
-        primary = sqlite3.SQLITE_CORRUPT
-    advice = _ADVICE.get(primary)
+        code = sqlite3.SQLITE_CORRUPT
+    advice = _ADVICE.get(code) or _ADVICE.get(code & 0xFF)
     if advice is None:
         return StorageError(f"database {path}: {error}")
     return StorageError(f"database {path} {advice} ({error})")

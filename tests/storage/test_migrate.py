@@ -118,6 +118,36 @@ def test_a_start_killed_before_its_first_migration_is_taken_up_again(
     assert prepare(path) == list(migrations())
 
 
+def in_the_middle_of_a_change(path: Path, folder: Path) -> Path:
+    """Return a copy as a power cut leaves it: written in part, with the journal to undo that."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA cache_size = 1")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("CREATE TABLE half (a)")
+        for _ in range(300):
+            writer.execute("INSERT INTO half VALUES (zeroblob(3000))")
+        for suffix in ("", "-journal"):
+            shutil.copy(f"{path}{suffix}", folder / f"cut.db{suffix}")
+    return folder / "cut.db"
+
+
+def test_a_creation_that_the_power_cut_off_is_taken_back(path: Path, tmp_path: Path) -> None:
+    """F91: it was never anything, and nobody has to remove it by hand."""
+    path.touch()
+    assert prepare(in_the_middle_of_a_change(path, tmp_path)) == list(migrations())
+
+
+def test_a_change_of_another_program_is_not_ours_to_take_back(path: Path, tmp_path: Path) -> None:
+    """F90"""
+    execute(path, "CREATE TABLE contacts (name)")
+    cut = in_the_middle_of_a_change(path, tmp_path)
+    journal = cut.with_name("cut.db-journal")
+    before = fingerprint(cut), fingerprint(journal)
+    with pytest.raises(StorageError, match="left by another program in the middle of a change"):
+        prepare(cut)
+    assert (fingerprint(cut), fingerprint(journal)) == before
+
+
 def test_a_newer_schema_is_refused_and_untouched(path: Path, tmp_path: Path) -> None:
     """F90: going back to an older program must not harm what the newer one wrote."""
     prepare(path)
