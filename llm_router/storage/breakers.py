@@ -11,6 +11,7 @@ from llm_router.routing.breaker import MAX_MODELS
 from llm_router.routing.merge import Claimed, lost_probe, settle
 from llm_router.routing.snapshot import StoredBreaker
 from llm_router.storage.readable import Readable
+from llm_router.storage.trouble import trusting
 
 _PUT = """
 INSERT OR REPLACE INTO breakers (
@@ -93,7 +94,8 @@ async def load(database: Readable, *, after: int | None = None) -> list[StoredBr
     """Return every breaker and gate that has a row, or those written after a serial."""
     sql = "SELECT * FROM breakers WHERE serial > ifnull(?, -1) ORDER BY subject"
     rows = await database.read(sql, (after,))
-    return [_stored(row) for row in rows]
+    with trusting("breakers"):
+        return [_stored(row) for row in rows]
 
 
 async def transitions(

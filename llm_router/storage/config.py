@@ -19,6 +19,7 @@ from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.document import Change
 from llm_router.storage.readable import Readable
 from llm_router.storage.sqlite import Database
+from llm_router.storage.trouble import trusting
 from llm_router.tasks import spawn
 
 Edit = Callable[[RoutingConfig], RoutingConfig]
@@ -207,7 +208,8 @@ def _newest_version(db: sqlite3.Connection) -> int:
 
 def _parsed(row: sqlite3.Row) -> RoutingConfig:
     try:
-        return document.parse(json.loads(row["document"]), version=row["version"])
+        with trusting("the configuration"):
+            return document.parse(json.loads(row["document"]), version=row["version"])
     except DocumentError as exc:
         raise StorageError(
             f"version {row['version']} of the configuration cannot be used: {exc}. "

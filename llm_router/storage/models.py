@@ -9,6 +9,7 @@ from llm_router.clock import utc_text
 from llm_router.routing.catalog import Catalog, read_model
 from llm_router.storage.readable import Readable
 from llm_router.storage.sqlite import Database
+from llm_router.storage.trouble import trusting
 
 
 class ModelStorage:
@@ -54,9 +55,10 @@ async def load_catalog(database: Readable) -> Catalog:
     rows = await database.read("SELECT document, fetched_at FROM models ORDER BY rowid")
     if not rows:
         return Catalog()
-    models = (read_model(msgspec.json.decode(row["document"])) for row in rows)
-    fetched_at = datetime.fromisoformat(rows[0]["fetched_at"]).timestamp()
-    return Catalog((model for model in models if model is not None), fetched_at=fetched_at)
+    with trusting("models"):
+        models = (read_model(msgspec.json.decode(row["document"])) for row in rows)
+        fetched_at = datetime.fromisoformat(rows[0]["fetched_at"]).timestamp()
+        return Catalog((model for model in models if model is not None), fetched_at=fetched_at)
 
 
 def _latest_prices(db: sqlite3.Connection) -> dict[str, str]:

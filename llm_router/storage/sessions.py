@@ -7,6 +7,7 @@ from datetime import datetime
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import SessionKept
 from llm_router.storage.readable import Readable
+from llm_router.storage.trouble import trusting
 
 # What is older than this nobody asks for any more.
 FORGOTTEN_AFTER_S = 3600.0
@@ -52,15 +53,16 @@ def write(db: sqlite3.Connection, kept: Iterable[SessionKept]) -> None:
 async def load(database: Readable, *, after: int | None = None) -> list[SessionKept]:
     """Return the sessions written after that serial, the latest last."""
     rows = await database.read(_LATEST, (after or 0, _MOST))
-    return [
-        SessionKept(
-            row["session"],
-            row["client_key"],
-            datetime.fromisoformat(row["at"]).timestamp(),
-            row["category"],
-            row["classifier"],
-            row["confidence"],
-            row["model"],
-        )
-        for row in reversed(rows)
-    ]
+    with trusting("sessions"):
+        return [
+            SessionKept(
+                row["session"],
+                row["client_key"],
+                datetime.fromisoformat(row["at"]).timestamp(),
+                row["category"],
+                row["classifier"],
+                row["confidence"],
+                row["model"],
+            )
+            for row in reversed(rows)
+        ]

@@ -1,14 +1,21 @@
 """What SQLite's errors mean for whoever runs the router, as one sentence each."""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import msgspec
 
 from llm_router.errors import StorageError
 
+_DAMAGED = (
+    "is damaged; nothing was overwritten. Stop the router, keep a copy, "
+    "then restore a backup or try `sqlite3 FILE .recover`"
+)
 _ADVICE = {
     sqlite3.SQLITE_NOTADB: "is not a SQLite database; move it away or choose another ledger.path",
-    sqlite3.SQLITE_CORRUPT: "is damaged; nothing was overwritten. Stop the router, keep a copy, "
-    "then restore a backup or try `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
     sqlite3.SQLITE_READONLY: "cannot be written; check its owner and permissions and its folder's",
     sqlite3.SQLITE_READONLY_ROLLBACK: "was left by another program in the middle of a change; let "
     "that program open it first, or choose another ledger.path",
@@ -36,6 +43,15 @@ def explain(path: Path, error: Exception) -> StorageError:
     if advice is None:
         return StorageError(f"database {path}: {error}")
     return StorageError(f"database {path} {advice} ({error})")
+
+
+@contextmanager
+def trusting(what: str) -> Iterator[None]:
+    """Take what cannot be read of rows that only we write for damage: StorageError."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError, msgspec.DecodeError) as exc:
+        raise StorageError(f"what the database says of {what} {_DAMAGED} ({exc})") from exc
 
 
 def explain_os(path: Path, error: OSError) -> StorageError:

@@ -45,6 +45,11 @@ class Stage:
         lines = dict(line.rsplit(" ", 1) for line in answer.body.decode().splitlines())
         return float(lines[f"llm_router_{name}"])
 
+    async def until_gauge(self, name: str, value: float) -> None:
+        async with asyncio.timeout(30):
+            while await self.gauge(name) != value:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.05)
+
     def said(self, words: str) -> int:
         """Return how often the log has these words."""
         return self.nursery.log.read_text().count(words)

@@ -83,7 +83,7 @@ async def test_a_full_disk_delays_rows_and_nothing_else(tmp_path: Path) -> None:
         assert await stage.gauge("journal_backlog_bytes") > 0
         ballast.unlink()
         await assert_recovered(stage)
-        assert await stage.gauge("journal_failing") == 0
+        await stage.until_gauge("journal_failing", 0)
         assert await stage.gauge("journal_backlog_bytes") == 0
         assert stage.said(MEMORY_ONLY) == stage.said(WRITTEN_AGAIN) == 1
         await stage.life.end()
@@ -134,7 +134,7 @@ async def test_a_disk_that_becomes_read_only_delays_rows_and_nothing_else(
         assert stage.said(MEMORY_ONLY) == (not what)
         flag.unlink()
         await assert_recovered(stage)
-        assert await stage.gauge("journal_failing") == 0
+        await stage.until_gauge("journal_failing", 0)
         assert stage.said(WRITTEN_AGAIN) == (not what)
         await stage.end_and_compare(disk / "router.db")
 

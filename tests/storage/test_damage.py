@@ -3,17 +3,18 @@
 import asyncio
 import random
 import shutil
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llm_router.errors import RouterError
+from llm_router.errors import RouterError, StorageError
 from llm_router.routing.config import ConfigHolder
 from llm_router.routing.defaults import default_config
-from llm_router.storage import breakers
+from llm_router.storage import breakers, sessions
 from llm_router.storage.config import ConfigStore
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.models import load_catalog
@@ -29,6 +30,7 @@ async def begin(path: Path) -> None:
         await ConfigStore(database, ConfigHolder(default_config())).load_or_seed(default_config())
         await breakers.load(database)
         await load_catalog(database)
+        await sessions.load(database)
         ledger = SqliteLedger(database)
         await ledger.offsets()
         await ledger.processes_in_flight()
@@ -87,3 +89,25 @@ def test_wherever_a_file_is_damaged_a_start_goes_on_or_is_refused_in_words(
     file.write_bytes(content)
     with suppress(RouterError):
         asyncio.run(begin(path))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE config_versions SET document = '{\"categories\":'",
+        "UPDATE breakers SET since = 'never'",
+        "INSERT INTO models VALUES ('a/b', '{', '2026-01-01T00:00:00.000Z')",
+    ],
+)
+async def test_a_row_that_nobody_can_have_written_is_damage(
+    statement: str, killed: Path, tmp_path: Path
+) -> None:
+    """F89: told like any other, in one line."""
+    path = tmp_path / "router.db"
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{killed}{suffix}", f"{path}{suffix}")
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("PRAGMA ignore_check_constraints = ON")
+        assert database.execute(statement).rowcount
+    with pytest.raises(StorageError, match="is damaged; nothing was overwritten"):
+        await begin(path)
