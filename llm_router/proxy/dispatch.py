@@ -4,7 +4,7 @@ Before the commit a failure that another model could cure moves on; after it nob
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from llm_router.errors import ClientGone
 from llm_router.proxy.call import Call, Context
@@ -16,11 +16,13 @@ from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
 
-async def dispatch(context: Context, chain: tuple[Candidate, ...]) -> None:
+def dispatch(context: Context, chain: tuple[Candidate, ...]) -> Awaitable[None]:
     """Answer. Raises HttpError when nobody does, ResponseCut when the answer broke off."""
-    if not context.body.is_stream:
-        await _walk(context, chain)
-        return
+    return (_walk_alive if context.body.is_stream else _walk)(context, chain)
+
+
+async def _walk_alive(context: Context, chain: tuple[Candidate, ...]) -> None:
+    """Walk the chain while a client that is waiting for a stream gets comments."""
     context.client.keep_alive(lambda: _early_headers(context))
     try:
         await _walk(context, chain)

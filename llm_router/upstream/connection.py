@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.is_used = False  # has served before: a reset now may be the pool's fault
         self._on_idle = on_idle
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._head: asyncio.Future[UpstreamResponse] | None = None
         self._response: UpstreamResponse | None = None
@@ -51,11 +52,10 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             raise self._broken_before_answer()
-        loop = asyncio.get_running_loop()
-        self._head = loop.create_future()
+        self._head = self._loop.create_future()
         self._interim = self._head_bytes = 0
         self._has_answered = False
-        self._sent_at = loop.time()
+        self._sent_at = self._loop.time()
         # One piece is written at once; of several, copying is dear only where they are long.
         if sum(map(len, pieces)) <= _JOINED_BYTES:
             transport.write(b"".join(pieces))
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             response.fail(UpstreamError(kind, message))
 
     def _broken_before_answer(self, message: str = "The connection broke.") -> UpstreamError:
-        age_s = asyncio.get_running_loop().time() - self._sent_at
+        age_s = self._loop.time() - self._sent_at
         if self.is_used and not self._has_answered and age_s < _STALE_S:
             return UpstreamError(FailureClass.STALE_CONNECTION, "A pooled connection had died.")
         return UpstreamError(FailureClass.NO_RESPONSE, f"No answer: {message}")
