@@ -268,8 +268,8 @@ def _spend(row: RequestRow | AttemptRow, usage: Usage, cost: Cost) -> None:
 
 
 def _text(unix_s: float) -> str:
-    """`utc_text` for many times that share their millisecond."""
-    return _millisecond(round(unix_s * 1e6) // 1000)
+    """`utc_text` for many times that share their millisecond: rounded to µs, cut to ms."""
+    return _millisecond(int(unix_s * 1e3 + 0.0005))
 
 
 @lru_cache(maxsize=4096)

@@ -129,7 +129,7 @@ class Ingestor:
                 self._tail.offsets = await self._store.offsets()
                 self._is_positioned = True
             now = self._clock.wall()
-            taken = self._tail.take_one(now) if is_careful else self._tail.take(now)
+            taken = self._tail.take_one(now) if is_careful else await self._tail.take(now)
             if not taken.batch.advances:
                 return has_moved
             try:

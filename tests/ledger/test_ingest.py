@@ -162,7 +162,7 @@ async def test_a_position_is_written_with_its_rows_or_not_at_all(
 
     store = SqliteLedger(database)
     await database.transact(break_attempts)
-    taken = tail.Tail(ledger.journals).take(0)
+    taken = await tail.Tail(ledger.journals).take(0)
     with pytest.raises(StorageError, match="disk full"):
         await store.apply(taken.batch)
     assert await rows(database, "SELECT * FROM journal_offsets") == []
@@ -488,7 +488,7 @@ async def test_a_row_that_breaks_a_rule_of_the_schema_is_refused_for_good(
     database: Database, ledger: LedgerSettings
 ) -> None:
     dead_segment(ledger.journals, framed(AttemptStarted("bad", "r", 1, "chat", "m", 1.0)))
-    batch: Batch = tail.Tail(ledger.journals).take(0).batch
+    batch: Batch = (await tail.Tail(ledger.journals).take(0)).batch
     batch.attempts["bad"].kind = "embedding"  # type: ignore[assignment]  # that is the point
     with pytest.raises(RowRefused, match="CHECK"):
         await SqliteLedger(database).apply(batch)
