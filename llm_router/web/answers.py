@@ -1,4 +1,4 @@
-"""Answers that may be a second old, and that outlive a database in trouble."""
+"""Answers that many may have asked for at once, and that outlive a database in trouble."""
 
 import asyncio
 from collections import OrderedDict
@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 from llm_router.clock import Clock
 from llm_router.errors import StorageError, Unavailable
 
-FRESH_S = 1.0
 MAX_KEPT = 64
 
 T = TypeVar("T")
@@ -17,14 +16,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    at: float
+    asked_at: float
     value: Any
 
 
 class Answers:
     """The last answer to each of the last few questions.
 
-    One question at a time goes to the database, so a hundred equal ones cost one query.
+    One question at a time goes to the database, and whoever waited for it takes an equal one's
+    answer if that was asked since: a hundred that come together cost two queries.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -37,10 +37,12 @@ class Answers:
 
         Unavailable when there is nothing to repeat.
         """
+        came_at = self._clock.monotonic()
         async with self._asking:
             kept = self._kept.get(question)
-            if kept is not None and self._clock.monotonic() - kept.at < FRESH_S:
+            if kept is not None and kept.asked_at > came_at:
                 return cast("T", kept.value), False
+            asked_at = self._clock.monotonic()
             try:
                 value = await ask()
             except StorageError as exc:
@@ -49,11 +51,11 @@ class Answers:
                         f"The ledger cannot answer now: {exc}", retry_after_s=5
                     ) from exc
                 return cast("T", kept.value), True
-            self._keep(question, value)
+            self._keep(question, _Kept(asked_at, value))
             return value, False
 
-    def _keep(self, question: Hashable, value: object) -> None:
-        self._kept[question] = _Kept(self._clock.monotonic(), value)
+    def _keep(self, question: Hashable, kept: _Kept) -> None:
+        self._kept[question] = kept
         self._kept.move_to_end(question)
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)

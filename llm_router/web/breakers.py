@@ -1,6 +1,5 @@
 """Which models and gates are shut out, until when and why; letting them in and holding them out."""
 
-import asyncio
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from llm_router.errors import NotFound, StorageError
-from llm_router.keys import BREAKERS, CONFIG, DATABASE, INGESTOR
+from llm_router.keys import BREAKERS, CONFIG, DATABASE
 from llm_router.routing.breaker import ALL, BreakerView
 from llm_router.routing.catalog import near_names
 from llm_router.routing.names import safe
@@ -16,9 +15,9 @@ from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
+from llm_router.web.rows import CHANGE_S, catch_up
 
 TRANSITIONS = 50
-_FLUSH_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ async def show(request: web.Request) -> web.Response:
     seen = {view.subject for view in views}
     unseen = (BreakerView(id_, "closed") for id_ in request.app[CONFIG].current.model_ids() - seen)
     models = sorted((*views, *unseen), key=lambda view: view.subject)
-    await _flush(request)
+    await catch_up(request.app)
     return json_answer(
         {
             "breakers": [view.as_dict() for view in models if not view.is_gate],
@@ -46,7 +45,7 @@ async def reset(request: web.Request) -> web.Response:
     subject = config.model_id(name)
     shut = {view.subject for view in breakers.views() if not view.is_clear}
     is_known = breakers.reset(subject) or subject in config.model_ids()
-    await _flush(request)
+    await catch_up(request.app, CHANGE_S)
     if not is_known and not await _was_called(request, subject):
         seen = [view.subject for view in breakers.views() if not view.is_gate]
         raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
@@ -65,7 +64,7 @@ async def force(request: web.Request) -> web.Response:
     if subject not in config.model_ids() | seen:
         raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
     breakers.force(subject, to)
-    await _flush(request)
+    await catch_up(request.app, CHANGE_S)
     return json_answer({"model": subject, "forced": to})
 
 
@@ -86,15 +85,6 @@ async def _was_called(request: web.Request, model: str) -> bool:
     except StorageError as exc:
         log.warning("the ledger cannot be asked for a model: %s", exc)
         return False
-
-
-async def _flush(request: web.Request) -> None:
-    """Let the rows show what has just happened if they can; it is journaled either way."""
-    try:
-        async with asyncio.timeout(_FLUSH_S):
-            await request.app[INGESTOR].flush()
-    except (StorageError, OSError) as exc:
-        log.warning("what breakers did is in force and will be stored later: %s", exc)
 
 
 def _unknown(name: str, known: Iterable[str]) -> NotFound:

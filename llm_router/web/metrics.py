@@ -35,13 +35,13 @@ from llm_router.ledger import segments
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import BUCKETS, KEYS
 from llm_router.load import Load
-from llm_router.storage.counters import read_counters
-from llm_router.storage.readable import Readable
+from llm_router.storage.counters import Counters, read_counters
 from llm_router.storage.readiness import wal_bytes
 from llm_router.storage.reports import MAX_GROUPS, report, totals
 from llm_router.web.params import choice, choices, period, read_query
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
+from llm_router.web.rows import catch_up
 
 _PARAMETERS = ("since", "until", "group_by", "bucket", "format")
 _FORMATS = ("json", "prometheus")
@@ -65,14 +65,16 @@ async def _as_json(request: web.Request, query: Mapping[str, str]) -> web.Respon
     bucket = choice(query, "bucket", BUCKETS)
     # The question is what was asked, not what it means now: `since=24h` is the same all day.
     question = (query.get("since"), query.get("until"), keys, bucket)
-    ask = partial(_numbers, app[DATABASE], span, keys, bucket, utc_text(now))
+    ask = partial(_numbers, app, span, keys, bucket, utc_text(now))
     numbers, is_stale = await app[ANSWERS].get(question, ask)
     return json_answer({**numbers, "stale": is_stale, "router": _router(app)})
 
 
 async def _numbers(
-    database: Readable, span: Period, keys: tuple[str, ...], bucket: str | None, now: str
+    app: web.Application, span: Period, keys: tuple[str, ...], bucket: str | None, now: str
 ) -> dict[str, Any]:
+    await catch_up(app)
+    database = app[DATABASE]
     total = await totals(database, span)
     groups = await report(database, span, keys) if keys else []
     series = await report(database, span, (bucket,)) if bucket else []
@@ -105,7 +107,11 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
     # Imported with the first scrape, and beside the loop: many routers are never scraped.
     prometheus = await asyncio.to_thread(import_module, "llm_router.web.prometheus")
     labels = prometheus.labels(config)
-    ask = partial(read_counters, app[DATABASE], labels)
+
+    async def ask() -> Counters:
+        await catch_up(app)
+        return await read_counters(app[DATABASE], labels)
+
     try:
         counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)
     except Unavailable:

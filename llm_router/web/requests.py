@@ -15,6 +15,7 @@ from llm_router.storage.texts import text_of
 from llm_router.web.params import choice, period, read_query, whole_number
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
+from llm_router.web.rows import catch_up
 
 OUTCOMES = (*get_args(Outcome), "in_flight")
 _LIMIT = 50
@@ -36,6 +37,7 @@ async def list_requests(request: web.Request) -> web.Response:
     """Answer a page, newest first; `next` is the `cursor` of the following one, or null."""
     query = read_query(request, _PARAMETERS)
     model = query.get("model")
+    await catch_up(request.app)
     rows, following = await page(
         request.app[DATABASE],
         Filter(
@@ -61,11 +63,11 @@ async def list_requests(request: web.Request) -> web.Response:
 async def show_request(request: web.Request) -> web.Response:
     """Answer one request. `attempts` are all its calls here, in order; their count moves aside."""
     request_id = request.match_info["id"]
+    await catch_up(request.app)
     found = await one(request.app[DATABASE], request_id)
     if found is None:
         raise NotFound(
-            f"There is no request {request_id[:80]!r} in the ledger. Rows appear within a "
-            "fraction of a second; old ones may have been pruned."
+            f"There is no request {request_id[:80]!r} in the ledger; old ones may have been pruned."
         )
     row, attempts = found
     shown = ledger_row(dict(row))

@@ -9,8 +9,13 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from llm_router.clock import SystemClock
-from llm_router.keys import CLOCK, CONFIG, DATABASE
+from llm_router.errors import StorageError
+from llm_router.keys import CLOCK, CONFIG, DATABASE, INGESTOR, JOURNAL
+from llm_router.ledger.ingest import Ingestor
+from llm_router.ledger.journal import open_journal
 from llm_router.routing.config import ConfigHolder, RoutingConfig
+from llm_router.settings import LedgerSettings
+from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web import metrics, requests
 from llm_router.web.middleware import errors
@@ -24,6 +29,7 @@ from tests.fakes.ledger import (
     add_exchange,
     add_request,
 )
+from tests.ledger.entries import request_started
 
 Client = TestClient[web.Request, web.Application]
 
@@ -38,11 +44,13 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 async def client(database: Database) -> AsyncIterator[Client]:
     app = web.Application(middlewares=[errors])
     app[DATABASE] = database
-    app[CLOCK] = SystemClock()
+    app[CLOCK] = clock = SystemClock()
+    ledger = LedgerSettings(path=database.path)
+    app[INGESTOR] = Ingestor(SqliteLedger(database), ledger.journals, clock)
     app[CONFIG] = ConfigHolder(RoutingConfig(1, {}, {"glm-5": GLM}))
     for route in requests.ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
-    async with TestClient(TestServer(app)) as client:
+    async with open_journal(ledger) as app[JOURNAL], TestClient(TestServer(app)) as client:
         yield client
 
 
@@ -156,6 +164,30 @@ async def test_one_request_shows_its_attempts(client: Client, database: Database
         (GLM, "completed", 0.001),
     ]
     assert row["attempts"][1]["note"] == "[DONE] was missing"
+
+
+async def test_a_request_is_found_as_soon_as_it_is_journaled(client: Client) -> None:
+    """A client has its answer, and the id, up to a tenth of a second before the row is there."""
+    assert client.app is not None
+    client.app[JOURNAL].append(request_started("req-1"))
+    assert (await get(client, "/requests/req-1"))[0] == 200
+    client.app[JOURNAL].append(request_started("req-2"))
+    assert set(await listed(client)) == {"req-1", "req-2"}
+
+
+async def test_without_a_database_that_writes_what_it_has_is_shown(
+    client: Client, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F84 F86"""
+    assert client.app is not None
+    await add_request(database, id="earlier")
+
+    async def locked() -> bool:
+        raise StorageError("the database is locked")
+
+    monkeypatch.setattr(client.app[INGESTOR], "flush", locked)
+    client.app[JOURNAL].append(request_started("req-1"))
+    assert await listed(client) == ["earlier"]
 
 
 async def test_an_unknown_request_is_not_found(client: Client) -> None:

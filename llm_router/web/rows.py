@@ -1,0 +1,24 @@
+"""Reading what was just written: rows follow the journal by a tenth of a second."""
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+from llm_router.errors import StorageError
+from llm_router.keys import INGESTOR
+
+log = logging.getLogger(__name__)
+
+# The first is for answers that are right without, too; the second for what was changed.
+READ_S = 0.5
+CHANGE_S = 2.0
+
+
+async def catch_up(app: web.Application, limit_s: float = READ_S) -> None:
+    """Make rows of everything appended so far, if the database can do so now; never raises."""
+    try:
+        async with asyncio.timeout(limit_s):
+            await app[INGESTOR].flush()
+    except (StorageError, OSError) as exc:
+        log.warning("rows will follow later, the journal has them: %s", str(exc) or "no time")
