@@ -75,6 +75,8 @@ def take(config: RoutingConfig, data: object) -> Import:
     for path, name, entry in waiting:
         if entry != {} or _slug(name) not in result.config.categories:
             _take_category(result, path, name, entry, may_wait=False)
+    if data and not result.taken and not result.not_understood:
+        result.not_understood.append("the file: it names categories that exist, and nothing else")
     return result
 
 

@@ -159,3 +159,9 @@ def test_no_file_makes_it_fail(data: Any) -> None:
     result = take(default_config(), data)
     assert set(default_config().categories) <= set(result.config.categories)
     assert result.taken or result.not_understood or data in ({}, [])
+
+
+def test_names_of_categories_that_exist_change_nothing_and_are_reported() -> None:
+    result = take(default_config(), ["CODE", "reasoning"])
+    assert result.config == default_config()
+    assert result.not_understood == ["the file: it names categories that exist, and nothing else"]
