@@ -1,7 +1,8 @@
 """Writing a batch: the rows of the journal's entries, and how far it has been moved.
 
 Rows that begin in the batch are inserted by the dozen and counted together. All others may be
-there already; they are merged into what is, and triggers count what changed.
+there already; they are merged into what is, and triggers count what changed. For those which are
+not, there must be something to change.
 """
 
 import sqlite3
@@ -75,6 +76,12 @@ _ATTEMPT = f"attempts ({', '.join(_ATTEMPT_FIELDS)})"
 
 _ADD_REQUESTS = Insert(_REQUEST, len(_REQUEST_FIELDS))
 _ADD_ATTEMPTS = Insert(_ATTEMPT, len(_ATTEMPT_FIELDS))
+# A row that nobody has begun yet is one in flight.
+_BEGINNING = 7
+_BEGIN_REQUESTS, _BEGIN_ATTEMPTS = (
+    Insert(f"{table} ({', '.join(fields[:_BEGINNING])})", _BEGINNING, "ON CONFLICT DO NOTHING")
+    for table, fields in (("requests", _REQUEST_FIELDS), ("attempts", _ATTEMPT_FIELDS))
+)
 _MERGE_REQUESTS = Insert(_REQUEST, len(_REQUEST_FIELDS), _CORRECT_REQUEST)
 _MERGE_ATTEMPTS = Insert(_ATTEMPT, len(_ATTEMPT_FIELDS), _CORRECT_ATTEMPT)
 
@@ -111,12 +118,11 @@ def _move(db: sqlite3.Connection, advance: Advance) -> None:
 
 
 def _write_rows(db: sqlite3.Connection, batch: Batch) -> None:
-    with tally.instead_of_triggers(db):
-        new_requests, requests = _add(db, _ADD_REQUESTS, batch.requests.values(), batch.begun)
-        new_attempts, attempts = _add(db, _ADD_ATTEMPTS, batch.attempts.values(), batch.begun)
+    new_requests, requests = _add(db, _ADD_REQUESTS, batch.requests.values(), batch.begun)
+    new_attempts, attempts = _add(db, _ADD_ATTEMPTS, batch.attempts.values(), batch.begun)
     tally.add(db, new_requests, new_attempts)
-    _MERGE_REQUESTS.write(db, [astuple(row) for row in requests])
-    _MERGE_ATTEMPTS.write(db, [astuple(row) for row in attempts])
+    _merge(db, _BEGIN_REQUESTS, _MERGE_REQUESTS, requests)
+    _merge(db, _BEGIN_ATTEMPTS, _MERGE_ATTEMPTS, attempts)
 
 
 def _add(
@@ -136,6 +142,14 @@ def _add(
         else:
             added += some
     return added, others
+
+
+def _merge(
+    db: sqlite3.Connection, begin: Insert, merge: Insert, rows: Collection[RequestRow | AttemptRow]
+) -> None:
+    values = [astuple(row) for row in rows]
+    begin.write(db, [row[:_BEGINNING] for row in values])
+    merge.write(db, values)
 
 
 def _complete_costs(db: sqlite3.Connection, batch: Batch) -> None:

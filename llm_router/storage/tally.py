@@ -1,6 +1,6 @@
 """What a batch's new rows add to the totals: summed first, then written, a row for each label.
 
-The same as the triggers of migrations/0005_reports.sql do row by row, for all rows but these: a
+The same as the triggers of migrations/0005_reports.sql do row by row, for rows that are updated: a
 request or call counts once it has an outcome, and its hour must be rolled up again.
 """
 
@@ -8,8 +8,7 @@ import json
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from operator import attrgetter
 
 from llm_router.ledger.fold import AttemptRow, RequestRow
@@ -48,14 +47,6 @@ _MEASURES = {
     "total": attrgetter("category", "total_ms"),
     "overhead": attrgetter("category", "overhead_ms"),
 }
-
-
-@contextmanager
-def instead_of_triggers(db: sqlite3.Connection) -> Iterator[None]:
-    """Rows that are inserted in here are not counted, so they must be passed to `add`."""
-    db.execute("INSERT INTO tallying VALUES (1)")
-    yield
-    db.execute("DELETE FROM tallying")
 
 
 def add(

@@ -64,13 +64,28 @@ UNKNOWN_COST: dict[str, Any] = {"cost_nanousd": None, "cost_source": "unknown"}
 _ids = itertools.count(1)
 
 
+# What a row in flight has at least.
+_BEGINNING = ("id", "process", "started_at", "request_id", "seq", "kind", "model")
+
+
 async def write(database: Database, table: str, row: Mapping[str, Any]) -> None:
-    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    await database.transact(lambda db: _insert(db, table, row))
+
+
+async def tell(database: Database, table: str, row: Mapping[str, Any]) -> None:
+    """Begin a row and then say the rest of it, so that triggers count it."""
+    changes = ", ".join(f"{name} = ?" for name in row)
 
     def job(db: sqlite3.Connection) -> None:
-        db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
+        _insert(db, table, {name: row[name] for name in _BEGINNING if name in row})
+        db.execute(f"UPDATE {table} SET {changes} WHERE id = ?", (*row.values(), row["id"]))
 
     await database.transact(job)
+
+
+def _insert(db: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(row.values()))
 
 
 async def change(database: Database, sql: str, *params: object) -> None:
@@ -83,13 +98,13 @@ async def change(database: Database, sql: str, *params: object) -> None:
 async def add_request(database: Database, **facts: Any) -> str:
     """Write a request without calls and return its id."""
     row = {"id": f"req-{next(_ids):06}", **REQUEST, **facts}
-    await write(database, "requests", row)
+    await tell(database, "requests", row)
     return str(row["id"])
 
 
 async def add_attempt(database: Database, request_id: str, **facts: Any) -> str:
     row = {"id": f"att-{next(_ids):06}", "request_id": request_id, **ATTEMPT, **facts}
-    await write(database, "attempts", row)
+    await tell(database, "attempts", row)
     return str(row["id"])
 
 

@@ -378,10 +378,11 @@ async def test_made_up_models_add_no_series(client: Client, database: Database) 
 
     def attempts(db: sqlite3.Connection) -> None:
         db.executemany(
-            "INSERT INTO attempts (id, request_id, seq, kind, model, started_at, outcome, process) "
-            "VALUES (?, 'r', 1, 'chat', ?, '2026-01-10T12:00:00.000Z', 'completed', 'p')",
+            "INSERT INTO attempts (id, request_id, seq, kind, model, started_at, process) "
+            "VALUES (?, 'r', 1, 'chat', ?, '2026-01-10T12:00:00.000Z', 'p')",
             [(f"a{number}", f"vendor/{number}") for number in range(2000)],
         )
+        db.execute("UPDATE attempts SET outcome = 'completed'")
 
     await database.transact(attempts)
     text = await get_text(client)
