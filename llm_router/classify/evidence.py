@@ -39,17 +39,29 @@ class Evidence:
         scores = self._scores
         if not self._reasons:
             return Decision(fallback, "default", 1 / len(scores), "no keyword matched")
-        ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-        odds = [math.exp(scores[name] - scores[ranked[0]]) for name in ranked]
-        total = sum(odds)
-        (category, confidence), *others = [
-            (name, round(odd / total, 3)) for name, odd in zip(ranked, odds, strict=True)
-        ]
+        category, confidence, others = ranked(scores)
         reasons = self._reasons.get(category)
         rule = rule_of("keywords", reasons) if reasons else "nothing speaks for another"
-        return Decision(category, "keywords", confidence, rule, tuple(others))
+        return Decision(category, "keywords", confidence, rule, others)
+
+
+def ranked(scores: dict[str, float]) -> tuple[str, float, tuple[tuple[str, float], ...]]:
+    """Return the category with the best score, its share of the odds, and the others' shares."""
+    best = max(scores.values())
+    odds = {name: math.exp(score - best) for name, score in scores.items()}
+    total = sum(sorted(odds.values(), reverse=True))
+    names = sorted(scores, key=scores.__getitem__, reverse=True)
+    others = tuple([(name, round(odds[name] / total, 3)) for name in names[1:]])
+    return names[0], round(odds[names[0]] / total, 3), others
 
 
 def rule_of(step: str, reasons: Iterable[str]) -> str:
-    shown = [*dict.fromkeys(reasons)][:_SHOWN]
-    return f"{step}: " + ", ".join([r if r.startswith("form: ") else repr(r) for r in shown])
+    """Name the first few reasons: signs of form as they are, words in quotes."""
+    shown: list[str] = []
+    for reason in reasons:
+        said = reason if reason.startswith("form: ") else repr(reason)
+        if said not in shown:
+            shown.append(said)
+            if len(shown) == _SHOWN:
+                break
+    return f"{step}: {', '.join(shown)}"

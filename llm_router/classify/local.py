@@ -3,10 +3,10 @@
 docs/routing.md says what it was trained on and how often it is right.
 """
 
-import math
+from collections.abc import Iterator
 
 from llm_router.classify.base import By, Decision, Prompt
-from llm_router.classify.evidence import rule_of
+from llm_router.classify.evidence import ranked, rule_of
 from llm_router.classify.features import NOTHING_KNOWN, features
 from llm_router.classify.own import Cached, Own
 from llm_router.classify.text import clip
@@ -77,30 +77,26 @@ class Local:
         return self._learned.logits(found, words)
 
     def _decision(self, scores: dict[str, float], found: list[str], hits: Hits) -> Decision:
-        ranked = sorted(scores, key=scores.__getitem__, reverse=True)
-        odds = [math.exp(scores[name] - scores[ranked[0]]) for name in ranked]
-        total = sum(odds)
-        (category, confidence), *others = [
-            (name, round(odd / total, 3)) for name, odd in zip(ranked, odds, strict=True)
-        ]
+        category, confidence, others = ranked(scores)
         rule = "local: its name and description"
         if category in CATEGORIES:
             rule = rule_of("local", self._reasons(category, found, hits))
-        return Decision(category, "local", confidence, rule, tuple(others))
+        return Decision(category, "local", confidence, rule, others)
 
-    def _reasons(self, category: str, found: list[str], hits: Hits) -> list[str]:
-        """Return what spoke loudest for a category: words of groups, and signs of form."""
-        place = CATEGORIES.index(category)
-        known = self._learned.learned.features
-        said = {groups()[number].name: entries[0] for number, entries in hits.items()}
-        weighed = {name: known[name][place] for name in found if name in known}
-        best = sorted(weighed, key=weighed.__getitem__, reverse=True)
-        # "name, two" and ", three" say no more than the group itself.
-        return [
-            said.get(name, f"form: {name}")
-            for name in best
-            if weighed[name] > 0 and name.partition(", ")[0] not in said.keys() - {name}
-        ]
+    def _reasons(self, category: str, found: list[str], hits: Hits) -> Iterator[str]:
+        """Yield what spoke loudest for a category: words of groups, and signs of form."""
+        speaking = self._learned.speaking[category]
+        table = groups()
+        said = {table[number].name: entries[0] for number, entries in hits.items()}
+        known = [name for name in found if name in speaking]
+        for name in sorted(known, key=speaking.__getitem__, reverse=True):
+            if name in said:
+                group, mark, _ = name.partition(", ")
+                if not mark or group not in said:
+                    yield said[name]
+            # "name, two" and ", three" say no more than the group itself.
+            elif name.partition(", ")[0] not in said:
+                yield f"form: {name}"
 
 
 def _add_users_words(

@@ -19,7 +19,8 @@ def _search(pattern: str, flags: int = 0) -> Search:
 
 _line_end = _search(r"[;{}] ?(?:\n|$)")
 _call = _search(r"\((?<=\w\()\)|\.\w+\(|\[(?<=\w\[)\w+\]|->\w|::\w|--[a-z]+=")
-_camel_case = _search(r"[A-Z](?<=[a-z].)[a-z]")
+# By letter case: a small letter, a capital, anything else.
+_CASES = bytes(97 if 97 <= code < 123 else 65 if 65 <= code < 91 else 32 for code in range(256))
 _snake_case = _search(r"_(?<=[a-z]_)[a-z]")
 _markup = _search(r"</?[a-zA-Z]\w*(?:>| [a-z-]+=|/>| />)")
 _file_name = _search(
@@ -86,7 +87,7 @@ def _code(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
         yield "a definition in code", 2.0
     if _may_have_call(text) and _call(text):
         yield "calls in code", 1.5
-    if _camel_case(text) or ("_" in text and _snake_case(text)):
+    if _has_camel_case(text) or ("_" in text and _snake_case(text)):
         yield "names in code", 1.8
     if "<" in text and _markup(text):
         yield "markup", 1.5
@@ -97,6 +98,10 @@ def _code(text: str, lower: str, tokens: Sequence[str]) -> Iterator[Sign]:
             if _error(text):
                 yield "an error from a program", 1.8
             break
+
+
+def _has_camel_case(text: str) -> bool:
+    return b"aAa" in text.encode("ascii", "replace").translate(_CASES)
 
 
 def _has_definition(text: str, tokens: Sequence[str]) -> object:

@@ -131,10 +131,15 @@ class _Table:
 
     def look(self, tokens: Sequence[str], end: int, found: Hits) -> None:
         """Add to `found` what begins at one of the first `end` tokens."""
-        known, stems = self._known, self._stems
+        known, stems, length = self._known, self._stems, len(tokens)
         for at, token in enumerate(tokens[:end], 1):
             if token in known:
-                _follow(known[token], tokens, at, found)
+                node = known[token]
+                for number in node.numbers:
+                    found[number].append(token)
+                # Many words begin phrases, few of them are followed by the next word of one.
+                if at < length and tokens[at] in node.nexts:
+                    _follow(node.nexts[tokens[at]], tokens, at + 1, found)
             elif len(token) >= _STEM and token[:_STEM] in stems:
                 for number in self._by_stem(token):
                     found[number].append(token)

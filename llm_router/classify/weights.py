@@ -42,12 +42,17 @@ class Weights:
         self._unit = UNIT / learned.temperature
         self._bias = _pack(learned.bias) + _LIFT
         self._features = {name: _pack(triple) for name, triple in learned.features.items()}
+        # What speaks for each category by itself, for the reasons that are shown.
+        self.speaking: dict[str, dict[str, int]] = {
+            category: {name: by[place] for name, by in learned.features.items() if by[place] > 0}
+            for place, category in enumerate(CATEGORIES)
+        }
         self._words = {word: _pack(triple) for word, triple in learned.words.items()}
 
     def logits(self, features: Iterable[str], words: Iterable[str]) -> list[float]:
         """Return the logarithm of each category's odds, up to a constant they share."""
         total = sum(map(self._features.get, features, repeat(0)), self._bias)
-        total += sum(map(self._words.get, set(words), repeat(0)))
+        total += sum(map(self._words.__getitem__, self._words.keys() & words))
         return [self._unit * ((total >> at & _MASK) - _HALF) for at in (0, _BITS, 2 * _BITS)]
 
     def knows(self, words: Iterable[str]) -> bool:
