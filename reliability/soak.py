@@ -1,8 +1,9 @@
 """Half an hour of everything at once: load, and a fault of some kind every few seconds.
 
 Processes are killed, restarted and stopped; the database is locked; upstream fails, breaks off and
-falls silent; crowds of clients come and go. In the end all the books are compared, as after kills,
-and what a router holds (memory, descriptors) must be what it held in the beginning.
+falls silent; crowds of clients come and go. In the end all the books are compared, as after kills.
+The second half is one router's life, so that what piles up has time to: what it holds in the end
+(memory, descriptors) must be what it held in the beginning.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,14 @@ from reliability.witness import Witness
 
 _PAUSE_S = (1.0, 6.0)
 _CALM_S = 3.0
-_SAMPLES = 30
+_SAMPLES = 15  # in each half
 # So that models come back, and one that falls silent is given up on, within the soak.
 _ENVIRON = {
     "LLM_ROUTER_BREAKER__OPEN_S": "2",
     "LLM_ROUTER_DEADLINES__FIRST_EVENT_S": "2",
     "LLM_ROUTER_DEADLINES__IDLE_S": "2",
 }
-_MORE_MEMORY = 1.5  # at most, as against the first sample: caches fill
+_MORE_MEMORY = 1.5  # at most: caches fill
 
 
 class Soak:
@@ -44,12 +45,15 @@ class Soak:
         self, upstream: DemoUpstream, nursery: Nursery, listener: socket.socket, seed: int
     ) -> None:
         self.faults: Counter[str] = Counter()
-        self.memory_mb: list[float] = []
+        self.memory_mb: dict[int, float] = {}  # by the second
+        self.descriptors_before = 0
         self._upstream = upstream
         self._nursery = nursery
         self._listener = listener
         self._chance = random.Random(seed)
         self._life: Life | None = None
+        self._began = time.monotonic()
+        self._left_alone_from = 0
 
     @property
     def life(self) -> Life:
@@ -62,9 +66,7 @@ class Soak:
 
     async def run(self, seconds: float) -> None:
         """Do one thing after the other until the time is up."""
-        kinds: tuple[Callable[[], Awaitable[None]], ...] = (
-            self._kill,
-            self._restart,
+        survived = (
             self._stop,
             self._lock,
             self._crowd,
@@ -72,6 +74,19 @@ class Soak:
             self._breaking_upstream,
             self._silent_upstream,
         )
+        await self._suffer((*survived, self._kill, self._restart), seconds / 2)
+        await self._restart()
+        self.descriptors_before = descriptors(self.life.pid)
+        self._left_alone_from = len(self.memory_mb)
+        await self._suffer(survived, seconds / 2)
+
+    @property
+    def memory_has_grown(self) -> bool:
+        """Whether the second half's life held much more in its end than soon after it began."""
+        held = list(self.memory_mb.values())[self._left_alone_from :]
+        return len(held) > 1 and held[-1] > _MORE_MEMORY * held[0]
+
+    async def _suffer(self, kinds: Sequence[Callable[[], Awaitable[None]]], seconds: float) -> None:
         ends = time.monotonic() + seconds
         sample_at = time.monotonic()
         while time.monotonic() < ends:
@@ -81,7 +96,8 @@ class Soak:
             await fault()
             if time.monotonic() >= sample_at:
                 sample_at += seconds / _SAMPLES
-                self.memory_mb.append(memory_mb(self.life.pid))
+                second = round(time.monotonic() - self._began)
+                self.memory_mb[second] = memory_mb(self.life.pid)
 
     async def _kill(self) -> None:
         await self.life.kill()
@@ -133,7 +149,6 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
         with socket.create_server(("127.0.0.1", nursery.port), backlog=1024) as listener:
             soak = Soak(upstream, nursery, listener, seed)
             await soak.start()
-            descriptors_before = descriptors(soak.life.pid)
             load = Callers(nursery.port, seed, pause_s=0.1)
             witness = Witness(nursery.port, seed, watches_breaker=False)
             await witness.configure()
@@ -156,10 +171,11 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
         *tracebacks(nursery.log),
         *leaks(nursery),
     ]
-    if soak.memory_mb and soak.memory_mb[-1] > _MORE_MEMORY * soak.memory_mb[0]:
+    if soak.memory_has_grown:
         problems.append("memory has grown")
-    if descriptors_after > descriptors_before + 16:  # connections to upstream are kept for a while
-        problems.append(f"{descriptors_before} descriptors have become {descriptors_after}")
+    before = soak.descriptors_before
+    if descriptors_after > before + 16:  # connections to upstream are kept for a while
+        problems.append(f"{before} descriptors have become {descriptors_after}")
     return Report(
         "soak",
         {
@@ -169,8 +185,8 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
             "changes_acknowledged": witness.acknowledged,
             "whole_answers": sum(each.answer.is_good for each in asked),
             "costs_settled": is_settled,
-            "memory_mb": soak.memory_mb,
-            "descriptors": [descriptors_before, descriptors_after],
+            "memory_mb_by_second": soak.memory_mb,
+            "descriptors": [before, descriptors_after],
             **books.summary(found, findings),
         },
         problems,

@@ -158,7 +158,7 @@ THREATS = {
 
 DO_NOT_APPLY = {
     "T33": "no budgets are offered: the account's credit at OpenRouter and the limits of its keys "
-    "bound what is spent, and the ledger says by which client's key",
+    "bound what is spent, max_in_flight how much of it at a time, and the ledger says by whom",
     "F64": "no idempotency keys are offered: a request that is repeated is another request",
 }
 
