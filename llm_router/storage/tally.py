@@ -7,9 +7,10 @@ request or call counts once it has an outcome, and its hour must be rolled up ag
 import json
 import sqlite3
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from operator import attrgetter
+from typing import TypeVar
 
 from llm_router.ledger.fold import AttemptRow, RequestRow
 from llm_router.storage.inserts import Insert
@@ -41,12 +42,23 @@ _LATENCIES = Insert(
     """,
 )
 
-_labels = attrgetter("category", "classifier", "outcome")
+_request_labels = attrgetter("category", "classifier", "outcome")
+_attempt_labels = attrgetter("model", "kind", "outcome", "error_class")
 _MEASURES = {
-    "time_to_first_chunk": attrgetter("category", "time_to_first_chunk_ms"),
-    "total": attrgetter("category", "total_ms"),
-    "overhead": attrgetter("category", "overhead_ms"),
+    "time_to_first_chunk": attrgetter("time_to_first_chunk_ms"),
+    "total": attrgetter("total_ms"),
+    "overhead": attrgetter("overhead_ms"),
 }
+_SUMS = (
+    attrgetter("prompt_tokens"),
+    attrgetter("completion_tokens"),
+    attrgetter("cached_tokens"),
+    attrgetter("reasoning_tokens"),
+    attrgetter("cost_nanousd"),
+)
+
+Row = TypeVar("Row", RequestRow, AttemptRow)
+Labels = tuple[str | None, ...]
 
 
 def add(
@@ -55,42 +67,43 @@ def add(
     """Count rows that were inserted just now, in the same transaction."""
     hours = {row.started_at[:13] for row in requests} | {row.started_at[:13] for row in attempts}
     _HOURS.write(db, [(hour,) for hour in hours])
-    ended = [row for row in requests if row.outcome is not None]
-    _REQUESTS.write(db, _requests(ended))
-    _LATENCIES.write(db, _latencies(db, ended))
-    _ATTEMPTS.write(db, _attempts(attempts))
+    by_labels = _ended(requests, _request_labels)
+    _REQUESTS.write(db, [(*map(_label, key), len(rows)) for key, rows in by_labels.items()])
+    _LATENCIES.write(db, _latencies(db, by_labels))
+    _ATTEMPTS.write(db, _attempts(_ended(attempts, _attempt_labels)))
 
 
-def _requests(rows: Sequence[RequestRow]) -> list[tuple[object, ...]]:
-    return [
-        (category or "", classifier or "", outcome, count)
-        for (category, classifier, outcome), count in Counter(map(_labels, rows)).items()
-    ]
+def _ended(rows: Sequence[Row], labels: Callable[[Row], Labels]) -> dict[Labels, list[Row]]:
+    """Group the rows that have an outcome by their labels, of which there are few."""
+    groups: dict[Labels, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.outcome is not None:
+            groups[labels(row)].append(row)
+    return groups
 
 
-def _latencies(db: sqlite3.Connection, rows: Sequence[RequestRow]) -> list[tuple[object, ...]]:
+def _label(value: str | None) -> str:
+    return value or ""
+
+
+def _latencies(
+    db: sqlite3.Connection, groups: dict[Labels, list[RequestRow]]
+) -> list[tuple[object, ...]]:
     [[listed]] = db.execute("SELECT json_group_array(le_ms) FROM latency_buckets").fetchall()
     bounds = sorted(json.loads(listed))
     sums: dict[tuple[str, str, int], tuple[int, int]] = {}
-    for measure, values in _MEASURES.items():
-        for (category, ms), count in Counter(map(values, rows)).items():
-            if ms is not None:
-                key = (measure, category or "", bounds[bisect_left(bounds, ms)])
-                observations, sum_ms = sums.get(key, (0, 0))
-                sums[key] = (observations + count, sum_ms + count * ms)
+    for (category, *_), rows in groups.items():
+        for measure, value in _MEASURES.items():
+            for ms, count in Counter(map(value, rows)).items():
+                if ms is not None:
+                    key = (measure, category or "", bounds[bisect_left(bounds, ms)])
+                    observations, sum_ms = sums.get(key, (0, 0))
+                    sums[key] = (observations + count, sum_ms + count * ms)
     return [(*key, *sum) for key, sum in sums.items()]
 
 
-def _attempts(rows: Sequence[AttemptRow]) -> list[tuple[object, ...]]:
-    sums: dict[tuple[str, ...], list[int]] = {}
-    for row in rows:
-        if row.outcome is not None:
-            key = (row.model, row.kind, row.outcome, row.error_class or "")
-            sum = sums.get(key) or sums.setdefault(key, [0] * 6)
-            sum[0] += 1
-            sum[1] += row.prompt_tokens or 0
-            sum[2] += row.completion_tokens or 0
-            sum[3] += row.cached_tokens or 0
-            sum[4] += row.reasoning_tokens or 0
-            sum[5] += row.cost_nanousd or 0
-    return [(*key, *sum) for key, sum in sums.items()]
+def _attempts(groups: dict[Labels, list[AttemptRow]]) -> list[tuple[object, ...]]:
+    return [
+        (*map(_label, key), len(rows), *(sum(filter(None, map(value, rows))) for value in _SUMS))
+        for key, rows in groups.items()
+    ]
