@@ -60,12 +60,12 @@ def peel(messages: bytes, *, has_tools: bool = False) -> Prompt:
     has_history = is_step = False
     for place, raw in enumerate(islice(latest_first(messages), _MAX_WALK)):
         # Quotes inside a string are escaped, so text that merely says "user" is not found.
-        if _ASSISTANT in raw:
+        if raw.find(_ASSISTANT) >= 0:
             if text is None:
                 is_step = True
             else:
                 has_history = True
-        if _USER not in raw:
+        if raw.find(_USER) < 0:
             continue
         try:
             said = _said(raw)
