@@ -7,9 +7,10 @@ from pathlib import Path
 import msgspec
 
 from llm_router.classify.weights import FILE, Learned
-from training.examples import OWN, read
+from training.examples import own, read
 from training.fit import fit
 from training.measure import left_out, report, temperature
+from training.modes import by_mode
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -17,12 +18,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, help="labelled prompts, one JSON a line")
     parser.add_argument("--out", type=Path, default=FILE, help="where the weights go")
     given = parser.parse_args(arguments)
-    examples, own = read(given.files), read([OWN])
-    found = left_out(examples, own)
+    examples = [*read(given.files), *own()]
+    learned = fit(examples)
+    found = left_out(examples, learned)
     by = temperature(found)
-    for line in report(found, by):
-        print(line)  # noqa: T201 - the table is what this command is for
-    given.out.write_bytes(written(fit([*examples, *own], by)))
+    for name, part in (
+        ("Sources, each judged without it", [j for j in found if not j.example.is_own]),
+        ("Our own prompts, each file judged without it", [j for j in found if j.example.is_own]),
+    ):
+        lines = (name, *report(part, by), "", "By mode", *by_mode(part, by), "")
+        print(*lines, sep="\n")  # noqa: T201 - what this command is for
+    given.out.write_bytes(written(msgspec.structs.replace(learned, temperature=by)))
     return 0
 
 

@@ -1,19 +1,19 @@
 """Labelled prompts, and what the classifier sees of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-from llm_router.classify.features import features
+from llm_router.classify.features import features, length_of
 from llm_router.classify.text import clip
 from llm_router.classify.vocabulary import tokens
-from llm_router.classify.weights import CATEGORIES
+from llm_router.classify.weights import CATEGORIES, beginnings
 from llm_router.classify.words import builtin_words
 
-OWN = Path(__file__).with_name("own.jsonl")
+OWN = Path(__file__).with_name("own")
 OWN_SOURCE = "written for this project"
 # What a word must have been seen in: prompts, and kinds of prompts. Others are chance.
 _LEAST_PROMPTS = 3
@@ -30,13 +30,25 @@ class Line(msgspec.Struct):
     source: str = OWN_SOURCE
     stratum: str = ""
     licence: str = "MIT"
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     line: Line
+    length: int
     features: tuple[str, ...]
     words: frozenset[str]
+    beginnings: frozenset[str]
+
+    @property
+    def is_own(self) -> bool:
+        return self.line.source == OWN_SOURCE
+
+    @property
+    def group(self) -> str:
+        """What is left out together: a source; of our own prompts a file."""
+        return f"own: {self.line.file}" if self.is_own else self.line.source
 
     @property
     def label(self) -> int:
@@ -49,31 +61,52 @@ class Example:
 
 def read(paths: Iterable[Path]) -> list[Example]:
     """Return the prompts of some files that have one of the learned labels."""
-    lines = (line for path in paths for line in path.read_bytes().splitlines() if line.strip())
-    decoded = (msgspec.json.decode(line, type=Line) for line in lines)
-    return [_example(line) for line in decoded if line.label in CATEGORIES]
+    return [_example(line) for path in paths for line in _lines(path) if line.label in CATEGORIES]
+
+
+def own() -> list[Example]:
+    """Return the prompts that were written for this project."""
+    return read(sorted(OWN.glob("*.jsonl")))
+
+
+def _lines(path: Path) -> Iterator[Line]:
+    for raw in path.read_bytes().splitlines():
+        if raw.strip():
+            line = msgspec.json.decode(raw, type=Line)
+            line.file = path.stem
+            yield line
 
 
 def _example(line: Line) -> Example:
     text = clip(line.text)
     lower = text.lower()
     words = tokens(lower)
-    found = features(text, lower, words, builtin_words().hits(lower, words))
-    return Example(line, tuple(found), frozenset(words))
+    length = length_of(text, words)
+    found = features(text, lower, words, builtin_words().hits(lower, words), length)
+    distinct = frozenset(words)
+    return Example(line, length, tuple(found), distinct, frozenset(beginnings(distinct)))
 
 
-def known_features(examples: Sequence[Example]) -> list[str]:
+def known_features(examples: Iterable[Example]) -> list[str]:
     counts = Counter(name for example in examples for name in example.features)
     return sorted(name for name, count in counts.items() if count >= _LEAST_WITH_FEATURE)
 
 
-def known_words(examples: Sequence[Example]) -> list[str]:
+def known_words(examples: Iterable[Example]) -> list[str]:
     """Return the words that are worth a weight of their own."""
+    return _telling((example, example.words) for example in examples)
+
+
+def known_beginnings(examples: Iterable[Example]) -> list[str]:
+    return _telling((example, example.beginnings) for example in examples)
+
+
+def _telling(shown: Iterable[tuple[Example, frozenset[str]]]) -> list[str]:
     counts: Counter[str] = Counter()
     kinds: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for example in examples:
-        counts.update(example.words)
-        for word in example.words:
+    for example, words in shown:
+        counts.update(words)
+        for word in words:
             kinds[word].add(example.kind)
     return sorted(
         word

@@ -1,16 +1,18 @@
 """How right the classifier is on sources it has not learned from, and how sure it should be."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
-from llm_router.classify.weights import CATEGORIES, Weights
+from llm_router.classify.weights import CATEGORIES, Learned, Weights
 from training.examples import Example
 from training.fit import fit, weights_of
 
+Pair = tuple[int, int]  # the label and what was decided, as places in CATEGORIES
 BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
@@ -26,6 +28,10 @@ class Judged:
         return self.logits.index(max(self.logits))
 
     @property
+    def pair(self) -> Pair:
+        return self.example.label, self.category
+
+    @property
     def is_right(self) -> bool:
         return self.category == self.example.label
 
@@ -35,22 +41,25 @@ class Judged:
         return odds[chosen] / sum(odds)
 
 
-def left_out(examples: Sequence[Example], always: Sequence[Example]) -> list[Judged]:
-    """Judge each source of `examples` by weights learned from all the others and `always`."""
-    sources = sorted({example.line.source for example in examples})
+def left_out(examples: Sequence[Example], near: Learned) -> list[Judged]:
+    """Judge each source, and each file of our own, by weights learned from all the others.
+
+    `near` is what was learned from all of them, where the search for those weights begins.
+    """
+    groups = sorted({example.group for example in examples})
     with ProcessPoolExecutor() as pool:
-        parts = pool.map(_without, sources, [(*examples, *always)] * len(sources))
+        parts = pool.map(partial(_without, examples=examples, near=near), groups)
         return [judged for part in parts for judged in part]
 
 
-def _without(source: str, examples: Sequence[Example]) -> list[Judged]:
-    weights = Weights(fit([e for e in examples if e.line.source != source]))
-    return list(judged(weights, (e for e in examples if e.line.source == source)))
+def _without(group: str, examples: Sequence[Example], near: Learned) -> list[Judged]:
+    weights = Weights(fit([e for e in examples if e.group != group], near))
+    return list(judged(weights, (e for e in examples if e.group == group)))
 
 
 def judged(weights: Weights, examples: Iterable[Example]) -> Iterator[Judged]:
     for example in examples:
-        logits = weights.logits(example.features, example.words)
+        logits = weights.logits(example.features, example.words, example.length)
         yield Judged(example, tuple(logits))
 
 
@@ -70,15 +79,15 @@ def temperature(found: Sequence[Judged]) -> float:
 
 def report(found: Sequence[Judged], by: float) -> Iterator[str]:
     """Yield lines of a table: figures over all, by language, by source, by confidence."""
-    yield f"{'':28}  prompts  accuracy  macro-F1  recall " + " / ".join(CATEGORIES)
-    yield _row("all", found)
-    for what, of in (("lang", 5), ("source", 1)):
-        parts: defaultdict[str, list[Judged]] = defaultdict(list)
+    yield heading()
+    yield row("all", [j.pair for j in found])
+    for what, least in (("lang", 5), ("group", 1)):
+        parts: defaultdict[str, list[Pair]] = defaultdict(list)
         for j in found:
-            parts[getattr(j.example.line, what)].append(j)
+            parts[j.example.line.lang if what == "lang" else j.example.group].append(j.pair)
         for name, part in sorted(parts.items()):
-            if len(part) > of:
-                yield _row(name, part)
+            if len(part) > least:
+                yield row(name, part)
     yield "confidence   share of prompts   accuracy"
     for low, high in pairwise(BANDS):
         band = [j for j in found if low < j.confidence(by) <= high]
@@ -87,15 +96,29 @@ def report(found: Sequence[Judged], by: float) -> Iterator[str]:
             yield f"{low:.1f} to {high:.1f}   {share:16.3f}   {right:8.3f}"
 
 
-def _row(name: str, found: Sequence[Judged]) -> str:
+def heading() -> str:
+    return f"{'':28}  prompts  accuracy  macro-F1  recall " + " / ".join(CATEGORIES)
+
+
+def row(name: str, pairs: Sequence[Pair]) -> str:
+    """Return a line with the scores of labels and what was decided."""
+    counts = Counter(pairs)
+    classes = range(len(CATEGORIES))
     scores, recalls = [], []
-    for k in range(len(CATEGORIES)):
-        true = sum(j.example.label == k for j in found)
-        said = sum(j.category == k for j in found)
-        both = sum(j.category == k == j.example.label for j in found)
-        recalls.append(f"{both / true:.2f}" if true else "  - ")
+    for k in classes:
+        true = sum(counts[k, other] for other in classes)
+        said = sum(counts[other, k] for other in classes)
+        recalls.append(f"{counts[k, k] / true:.2f}" if true else "  - ")
         if true:
-            scores.append(2 * both / (true + said))
-    right = sum(j.is_right for j in found) / len(found)
+            scores.append(2 * counts[k, k] / (true + said))
+    right = sum(counts[k, k] for k in classes) / len(pairs)
     macro = sum(scores) / len(scores)
-    return f"{name:28}  {len(found):7}  {right:8.3f}  {macro:8.3f}  {' / '.join(recalls)}"
+    return f"{name:28}  {len(pairs):7}  {right:8.3f}  {macro:8.3f}  {' / '.join(recalls)}"
+
+
+def confusion(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield a line a label: how often each category was decided."""
+    counts = Counter(pairs)
+    for k, label in enumerate(CATEGORIES):
+        decided = " / ".join(f"{counts[k, other]:5}" for other in range(len(CATEGORIES)))
+        yield f"    {label:24}  decided {decided}"

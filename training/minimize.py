@@ -9,7 +9,7 @@ Function = Callable[[Vector], tuple[float, Vector]]  # value and gradient
 
 _STEPS = 200
 _KEPT = 10
-_FLAT = 0.01  # the greatest slope that still counts as level
+_FLAT = 0.3  # the greatest slope that still counts as level: less than a unit of any weight
 _ENOUGH = 1e-4
 _HALVINGS = 30
 

@@ -30,7 +30,12 @@ _SPELLED = (
 _NUMBER_WORDS = frozenset(_SPELLED.split())
 
 
-def features(text: str, lower: str, words: Sequence[str], hits: Hits) -> list[str]:
+def length_of(text: str, words: Sequence[str]) -> int:
+    """Return how many words a text has, or would have in a script with spaces."""
+    return len(words) if text.isascii() else len(words) + len(_unspaced(text)) // 2
+
+
+def features(text: str, lower: str, words: Sequence[str], hits: Hits, length: int) -> list[str]:
     """Return the names of what a clipped text shows; `hits` are those of the vocabulary."""
     found: list[str] = []
     names = _group_names()
@@ -41,7 +46,7 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits) -> list[st
         found += [name for name, _ in signs(text, lower, words)]
     if not found:
         found.append(NOTHING_KNOWN)
-    found += _shape(text, words)
+    found += _shape(text, words, length)
     if not hits:
         found.append("no known word")
     if _how_many() in hits and not count_numbers(text):
@@ -49,9 +54,8 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits) -> list[st
     return found
 
 
-def _shape(text: str, words: Sequence[str]) -> Iterator[str]:
+def _shape(text: str, words: Sequence[str], length: int) -> Iterator[str]:
     stripped = text.strip()
-    length = len(words) if text.isascii() else len(words) + len(_unspaced(text)) // 2
     yield from _up_to("words", _LENGTHS, length)
     numbers = count_numbers(text)
     if numbers * 10 > length:

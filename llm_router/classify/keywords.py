@@ -8,7 +8,7 @@ their own decides at once.
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import Evidence
 from llm_router.classify.own import Cached
-from llm_router.classify.text import clip
+from llm_router.classify.reading import read
 from llm_router.classify.vocabulary import tokens
 from llm_router.classify.words import builtin_words, groups
 from llm_router.routing.config import FALLBACK, RoutingConfig
@@ -34,27 +34,21 @@ class Keywords:
 
     def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision:
         own = self._own.of(config)
-        if prompt.chore:
-            return Decision(own.fallback, "keywords", 1.0, prompt.chore)
-        text = clip(prompt.text)
-        if not text or text.isspace():
-            return Decision(own.fallback, "default", None, "no text")
-        lower = text.lower()
-        words = tokens(lower)
-        wanted = own.wanted(lower, words)
-        if wanted and (decision := own.decided(wanted)):
-            return decision
+        reading = read(prompt, own, self.name)
+        if isinstance(reading, Decision):
+            return reading
+        lower, words = reading.lower, reading.words
         hinted = own.hinted(lower, words)
         start = {name: _HEAD_START.get(name, 0.0) for name in (*own.learned, *hinted)}
         if not start:
             return Decision(own.fallback, "default", None, "no keyword matched")
         evidence = Evidence(start)
         self._weigh(lower, words, evidence)
-        for number, found in wanted.items():
+        for number, found in reading.wanted.items():
             evidence.add(own.owners[number], _CONFIGURED_WEIGHT, found)
         for name, found in hinted.items():
             evidence.add(name, _HINT_WEIGHT, found)
-        evidence.add_form(text, lower, words)
+        evidence.add_form(reading.text, lower, words)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             earlier = prompt.context.lower()
             self._weigh(earlier, tokens(earlier), evidence, _CONTEXT_SHARE)

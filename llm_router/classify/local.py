@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import ranked, rule_of
-from llm_router.classify.features import NOTHING_KNOWN, features
+from llm_router.classify.features import NOTHING_KNOWN, features, length_of
 from llm_router.classify.own import Cached, Own
-from llm_router.classify.text import clip
+from llm_router.classify.reading import read
 from llm_router.classify.vocabulary import Hits, tokens
 from llm_router.classify.weights import CATEGORIES, Weights, weights
 from llm_router.classify.words import builtin_words, groups
@@ -39,19 +39,12 @@ class Local:
 
     def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision:
         own = self._own.of(config)
-        if prompt.chore:
-            return Decision(own.fallback, "local", 1.0, prompt.chore)
-        text = clip(prompt.text)
-        if not text or text.isspace():
-            return Decision(own.fallback, "default", None, "no text")
-        lower = text.lower()
-        words = tokens(lower)
-        wanted = own.wanted(lower, words)
-        if wanted and (decision := own.decided(wanted)):
-            return decision
+        reading = read(prompt, own, self.name)
+        if isinstance(reading, Decision):
+            return reading
+        text, lower, words = reading.text, reading.lower, reading.words
         hits = self._words.hits(lower, words)
-        found = features(text, lower, words, hits)
-        logits = self._learned.logits(found, words)
+        found, logits = self._weighed(text, lower, words, hits)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             share = self._context_share(hits)
             for place, logit in enumerate(self._said_before(prompt.context)):
@@ -59,7 +52,7 @@ class Local:
         scores = dict(zip(CATEGORIES, logits, strict=True))
         if len(own.learned) < len(CATEGORIES):
             scores = {name: scores[name] for name in own.learned}
-        _add_users_words(scores, own, wanted, own.hinted(lower, words))
+        _add_users_words(scores, own, reading.wanted, own.hinted(lower, words))
         knows_nothing = NOTHING_KNOWN in found and not self._learned.knows(words)
         if not scores or (knows_nothing and not prompt.context):
             return Decision(own.fallback, "default", None, "nothing known in it")
@@ -73,8 +66,15 @@ class Local:
     def _said_before(self, context: str) -> list[float]:
         lower = context.lower()
         words = tokens(lower)
-        found = features(context, lower, words, self._words.hits(lower, words))
-        return self._learned.logits(found, words)
+        return self._weighed(context, lower, words, self._words.hits(lower, words))[1]
+
+    def _weighed(
+        self, text: str, lower: str, words: list[str], hits: Hits
+    ) -> tuple[list[str], list[float]]:
+        """Return a text's features and what they and its words come to."""
+        length = length_of(text, words)
+        found = features(text, lower, words, hits, length)
+        return found, self._learned.logits(found, words, length)
 
     def _decision(self, scores: dict[str, float], found: list[str], hits: Hits) -> Decision:
         category, confidence, others = ranked(scores)

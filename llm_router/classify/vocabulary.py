@@ -68,12 +68,13 @@ class Vocabulary:
             if len(part) not in lengths:
                 lengths.append(len(part))
 
-    def _spaced(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+    def _spaced(self, entries: Iterable[Entry]) -> Iterator[tuple[str, list[str], int]]:
         """Yield the entries that are words; keep those that are looked for inside of runs."""
-        for entry, number in entries:
-            entry = entry.strip().lower()
-            if tokens(entry) and not _unspaced(entry):
-                yield entry, number
+        for given, number in entries:
+            entry = given.strip().lower()
+            is_spaced = entry.isascii() or not _unspaced(entry)
+            if is_spaced and (words := tokens(entry)):
+                yield entry, words, number
             elif entry:
                 self._parts.setdefault(entry, []).append(number)
 
@@ -111,11 +112,10 @@ class _Node(Struct):
 class _Table:
     """Words, phrases and stems. A stem counts where its word is not an entry of its own."""
 
-    def __init__(self, entries: Iterable[Entry]) -> None:
+    def __init__(self, entries: Iterable[tuple[str, list[str], int]]) -> None:
         self._known: dict[str, _Node] = {}
         self._stems: dict[str, list[Entry]] = {}
-        for entry, number in entries:
-            words = tokens(entry)
+        for entry, words, number in entries:
             if entry.endswith("*") and len(words) == 1 and len(words[0]) >= _STEM:
                 self._stems.setdefault(words[0][:_STEM], []).append((words[0], number))
             else:
@@ -124,9 +124,15 @@ class _Table:
             node.numbers = node.numbers or self._by_stem(token)
 
     def _add(self, words: list[str], number: int) -> None:
-        node = _Node("", nexts=self._known)
-        for length, word in enumerate(words, 1):
-            node = node.nexts.setdefault(word, _Node(" ".join(words[:length])))
+        first, *others = words
+        node = self._known.get(first)
+        if node is None:
+            node = self._known[first] = _Node(first)
+        for word in others:
+            following = node.nexts.get(word)
+            if following is None:
+                following = node.nexts[word] = _Node(f"{node.text} {word}")
+            node = following
         node.numbers.append(number)
 
     def look(self, tokens: Sequence[str], end: int, found: Hits) -> None:

@@ -61,8 +61,11 @@ def _groups(text: str) -> Iterator[Group]:
             heading, entries = _HEADING.fullmatch(line), {}
         elif line and not line.startswith("#"):
             listed = line[3:] if line.startswith(_LANGUAGES) else line
-            for entry in listed.split(","):
-                entries.update(dict.fromkeys(_spellings(entry.strip())))
+            for entry in map(str.strip, listed.split(",")):
+                if entry:
+                    entries[entry] = None
+                    if not entry.isascii() and (bare := _unaccented(entry)):
+                        entries[bare] = None
 
 
 def _group(heading: re.Match[str], entries: dict[str, None]) -> Group:
@@ -75,13 +78,10 @@ def _group(heading: re.Match[str], entries: dict[str, None]) -> Group:
     )
 
 
-def _spellings(entry: str) -> Iterator[str]:
-    """Yield an entry, and as people type it who leave accents out."""
-    if not entry:
-        return
-    yield entry
-    if not entry.isascii() and len(entry) >= _UNACCENTED and not _CYRILLIC.search(entry):
-        split = unicodedata.normalize("NFD", entry)
-        bare = "".join(char for char in split if not unicodedata.combining(char))
-        if bare.isascii():
-            yield bare
+def _unaccented(entry: str) -> str:
+    """Return an entry as people type it who leave accents out, nothing where that is no word."""
+    if len(entry) < _UNACCENTED or _CYRILLIC.search(entry):
+        return ""
+    split = unicodedata.normalize("NFD", entry)
+    bare = "".join([char for char in split if not unicodedata.combining(char)])
+    return bare if bare.isascii() else ""

@@ -22,7 +22,7 @@ from tests.fakes.upstream import running_upstream
 
 API_MODEL = "qwen/qwen3-1.7b"
 CLEAR = Prompt("Write a python function that parses json")
-DOUBT = Prompt("lorem ipsum dolor sit amet consectetur adipiscing elit sed eiusmod tempor")
+DOUBT = Prompt("lorem ipsum amet aliqua consectetur adipiscing elit nostrud eiusmod tempor")
 
 
 async def decided(

@@ -1,6 +1,6 @@
 import pytest
 
-from llm_router.classify.features import features
+from llm_router.classify.features import features, length_of
 from llm_router.classify.text import clip
 from llm_router.classify.vocabulary import tokens
 from llm_router.classify.words import builtin_words
@@ -9,7 +9,8 @@ from llm_router.classify.words import builtin_words
 def seen(text: str) -> set[str]:
     lower = text.lower()
     words = tokens(lower)
-    return set(features(text, lower, words, builtin_words().hits(lower, words)))
+    hits = builtin_words().hits(lower, words)
+    return set(features(text, lower, words, hits, length_of(text, words)))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from llm_router.settings import ClassifierSettings
 from tests.classify.helpers import Book, FakeClock, config, own, until
 
 CLEAR = Prompt("Write a python function that parses json")
-DOUBT = "lorem ipsum dolor sit amet consectetur adipiscing elit sed eiusmod"
+DOUBT = "lorem ipsum amet aliqua consectetur adipiscing elit nostrud eiusmod"
 
 
 @dataclass

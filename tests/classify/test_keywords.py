@@ -58,7 +58,7 @@ def test_form_alone_can_decide() -> None:
 
 
 def test_what_matches_nothing_is_conversation_by_default() -> None:
-    decision = judge("lorem ipsum dolor sit amet consectetur adipiscing elit sed eiusmod")
+    decision = judge("lorem ipsum amet aliqua consectetur adipiscing elit nostrud eiusmod")
     assert (decision.category, decision.by) == ("conversation", "default")
 
 

@@ -26,7 +26,7 @@ def test_the_decision_says_what_spoke_loudest_for_it() -> None:
 
 
 def test_what_shows_nothing_known_is_the_default() -> None:
-    decision = judge("lorem ipsum dolor sit amet consectetur adipiscing elit sed eiusmod")
+    decision = judge("lorem ipsum amet aliqua consectetur adipiscing elit nostrud eiusmod")
     assert (decision.category, decision.by) == ("conversation", "default")
     assert decision.confidence is None
 

@@ -9,14 +9,16 @@ LEARNED = Learned(
     temperature=2.0,
     bias=(-32, 0, 32),
     features={"form": (64, -64, 0), "why": (0, 320, -320)},
+    in_long={"why": (0, -32, 32)},
     words={"tea": (-1, -1, 2)},
+    beginnings={"coffe": (0, 0, 8)},
 )
 
 
 def test_what_was_found_is_added_up_category_by_category() -> None:
     added = Weights(LEARNED)
-    assert added.logits([], []) == [-0.5, 0.0, 0.5]
-    assert added.logits(["form", "why"], ["tea", "for", "two"]) == [
+    assert added.logits([], [], 1) == [-0.5, 0.0, 0.5]
+    assert added.logits(["form", "why"], ["tea", "for", "two"], 3) == [
         (-32 + 64 - 1) / 64,
         (-64 + 320 - 1) / 64,
         (32 - 320 + 2) / 64,
@@ -25,16 +27,33 @@ def test_what_was_found_is_added_up_category_by_category() -> None:
 
 def test_a_word_counts_once_and_what_was_not_learned_not_at_all() -> None:
     added = Weights(LEARNED)
-    assert added.logits(["?"], ["tea", "tea"]) == added.logits([], ["tea"])
+    assert added.logits(["?"], ["tea", "tea"], 2) == added.logits([], ["tea"], 1)
     assert added.knows(["hot", "tea"])
     assert not added.knows(["coffee"])
+
+
+def test_the_beginning_of_a_longer_word_counts_too() -> None:
+    added = Weights(LEARNED)
+    assert added.logits([], ["coffees"], 1) == [-0.5, 0.0, 0.5 + 8 / 64]
+    assert added.logits([], ["coffe"], 1) == [-0.5, 0.0, 0.5]
+
+
+def test_what_a_long_text_shows_counts_for_less_and_otherwise() -> None:
+    added = Weights(LEARNED)
+    assert added.logits(["why"], [], 40) == [-0.5, 5.0, -4.5]
+    assert added.logits(["why"], [], 50) == pytest.approx([-0.5, 5 * 0.8**0.5, 0.5 - 5 * 0.8**0.5])
+    assert added.logits(["why"], [], 160) == [-0.5, 4.5 / 2, 0.5 - 4.5 / 2]
 
 
 @pytest.mark.parametrize("times", [1, 1000])
 def test_sums_of_one_category_do_not_reach_into_the_next(times: int) -> None:
     words = {f"w{n}": (-4000, 4000, -1) for n in range(times)}
-    many = Weights(msgspec.structs.replace(LEARNED, words=words, temperature=1.0, bias=(0, 0, 0)))
-    assert many.logits([], words) == [-4000 / 32 * times, 4000 / 32 * times, -times / 32]
+    many = Weights(
+        msgspec.structs.replace(
+            LEARNED, words=words, beginnings={}, temperature=1.0, bias=(0, 0, 0)
+        )
+    )
+    assert many.logits([], words, 1) == [-4000 / 32 * times, 4000 / 32 * times, -times / 32]
 
 
 def test_the_shipped_weights_are_small_and_say_where_they_come_from() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from llm_router.classify.weights import Weights
 from training.__main__ import main, written
-from training.examples import OWN, Example, known_words, read
+from training.examples import Example, known_beginnings, known_words, own, read
 from training.fit import fit
 from training.measure import judged, report, temperature
 from training.minimize import minimize
@@ -54,6 +54,8 @@ def test_only_words_of_several_kinds_of_prompts_get_a_weight(tmp_path: Path) -> 
     two = read([prompts(tmp_path / "b", "b", "cats", "kites", "songs")])
     assert {"cats", "null", "compile"} <= set(known_words([*one, *two]))
     assert "kites" not in known_words([*one, *two])
+    assert {"compi"} <= set(known_beginnings([*one, *two]))
+    assert "null" not in known_beginnings([*one, *two])
 
 
 def test_the_report_has_languages_sources_and_bands(examples: list[Example]) -> None:
@@ -66,21 +68,36 @@ def test_the_report_has_languages_sources_and_bands(examples: list[Example]) -> 
 def test_the_command_leaves_each_source_out_and_writes_the_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = prompts(tmp_path / "own", "written for this project", "clouds")
-    monkeypatch.setattr("training.__main__.OWN", own)
+    (tmp_path / "own").mkdir()
+    prompts(tmp_path / "own" / "sky.jsonl", "written for this project", "clouds")
+    monkeypatch.setattr("training.examples.OWN", tmp_path / "own")
     files = [str(prompts(tmp_path / name, name, "cats", "rivers")) for name in "ab"]
     out = tmp_path / "weights.json"
     assert main([*files, f"--out={out}"]) == 0
     learned = json.loads(out.read_bytes())
     assert set(learned["sources"]) == {"a", "b", "written for this project"}
-    assert "accuracy" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "accuracy" in shown
+    assert "own: sky" in shown
+
+
+def test_weights_that_are_near_lead_to_the_same_place(examples: list[Example]) -> None:
+    cold = fit(examples)
+    near = fit(examples, cold)
+    pairs = [
+        (weight, near.features.get(name, (0, 0, 0))[k])
+        for name, weights in cold.features.items()
+        for k, weight in enumerate(weights)
+    ]
+    assert all(abs(one - other) <= 1 for one, other in pairs)
 
 
 def test_our_own_prompts_have_labels_languages_and_no_doubles() -> None:
-    own = read([OWN])
-    assert len(own) >= 1500
-    assert len({(e.line.lang, e.line.text) for e in own}) == len(own)
-    assert {e.line.lang for e in own} == {"en", "fr", "de", "es", "zh", "ru"}
+    prompts = own()
+    assert len(prompts) >= 7500
+    assert len({(e.line.lang, e.line.text) for e in prompts}) == len(prompts)
+    assert {e.line.lang for e in prompts} == {"en", "fr", "de", "es", "zh", "ru"}
+    assert len({e.line.file for e in prompts}) >= 5
 
 
 def test_the_minimum_of_a_bowl_is_found() -> None:
