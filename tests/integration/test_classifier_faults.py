@@ -13,7 +13,8 @@ from tests.integration.conftest import PATIENCE_S, Router, Start, eventually
 OLLAMA, API = "qwen2.5:0.5b", "qwen/qwen3-1.7b"
 GLM = "z-ai/glm-5"
 CODE = "Write a python function that adds two numbers"
-OPEN = "Tell me about the moon and its phases in the old calendars"  # nothing in it is sure
+# Nothing in it is sure.
+OPEN = "Tell me about the moon and its phases in old calendars, with reasons"
 
 NONSENSE: dict[str, tuple[dict[str, Any], str]] = {
     "F42 queue full": ({"status": 503}, "HTTP 503"),
