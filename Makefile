@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 INSTALLED := .venv/installed
 INSTALLED_DEV := .venv/installed-dev
 
-.PHONY: help demo run test faults soak check lock bench
+.PHONY: help demo run test faults soak check lock bench train
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
