@@ -55,9 +55,11 @@ class Stage:
         return self.nursery.log.read_text().count(words)
 
     async def until_database(self, state: str) -> None:
+        """Wait until who reads the database says so, and who writes it."""
         async with asyncio.timeout(30):
             while (await self.health())["database"]["state"] != state:  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.05)
+        await self.until_gauge("database_failing", float(state == "failing"))
 
     async def end_and_compare(self, database: Path | None = None) -> None:
         """End the router; every answer must be whole and every row true."""

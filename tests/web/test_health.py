@@ -251,6 +251,7 @@ async def test_a_database_that_does_not_answer_costs_no_answer(
     assert status == 200
     assert body["database"]["state"] == state
     assert body["database"]["schema_version"] is None
+    assert body["status"] == ("degraded" if state == "failing" else "ok")
 
 
 async def test_without_an_admin_key_a_direct_loopback_peer_is_the_admin(
