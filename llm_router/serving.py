@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 SETTLE_S = 0.4  # what a client sent before it could know that we stop is on its way this long
 CUT_S = 5.0
 _LOOK_AGAIN_S = 0.1
+_SETTLE_IN_S = 0.1  # whoever waits for the start has seen it by then
 _BACKLOG = 1024
 
 
@@ -121,10 +122,20 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
         if sys.platform != "win32":
             # A terminal sends it when it closes, everybody else to have settings read again.
             on_signals(stop.ask if os.isatty(0) else _cannot_reload, signal.SIGHUP)
-        collector.rest()
         share_the_interpreter()
         ready(url)
+        settle_in(runner.app)
         await until_stopped(runner, stop)
+
+
+def settle_in(app: web.Application) -> None:
+    """Do soon what a start need not wait for; a prompt that comes earlier waits for its part."""
+
+    def warm_up() -> None:
+        app[keys.CLASSIFIER].warm()
+        collector.rest()
+
+    asyncio.get_running_loop().call_later(_SETTLE_IN_S, warm_up)
 
 
 def _cannot_reload() -> None:

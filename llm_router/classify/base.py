@@ -106,6 +106,9 @@ class Judge(Protocol):
 
     def judge(self, prompt: Prompt, config: RoutingConfig) -> Decision: ...
 
+    def warm(self) -> None:
+        """Read what judging takes; the first prompt would wait for it otherwise."""
+
     def sees_all(self, config: RoutingConfig) -> bool:
         """Whether every category has words to tell it by, so a sure answer leaves none out."""
 
@@ -114,6 +117,9 @@ class Classifier(Protocol):
     """The whole decision of a mode. Always answers, within the budget, whatever breaks."""
 
     async def decide(self, prompt: Prompt, config: RoutingConfig, book: CallBook) -> Decision: ...
+
+    def warm(self) -> None:
+        """Read what deciding takes; the first prompt would wait for it otherwise."""
 
     def status(self) -> dict[str, Any]:
         """Return `mode`, `steps` (name to "ok" or what is wrong) and `skipped`, for /health."""

@@ -55,6 +55,9 @@ class HybridClassifier:
         for step, _ in self._steps:
             await step.start()
 
+    def warm(self) -> None:
+        self._judge.warm()
+
     async def close(self) -> None:
         for step, _ in self._steps:
             await step.close()

@@ -26,8 +26,10 @@ class Keywords:
     name: By = "keywords"
 
     def __init__(self) -> None:
-        self._words = builtin_words()
         self._own = Cached()
+
+    def warm(self) -> None:
+        builtin_words()
 
     def sees_all(self, config: RoutingConfig) -> bool:
         return not self._own.of(config).has_unseen
@@ -56,6 +58,6 @@ class Keywords:
 
     def _weigh(self, lower: str, words: list[str], evidence: Evidence, share: float = 1.0) -> None:
         table = groups()
-        for number, found in self._words.hits(lower, words).items():
+        for number, found in builtin_words().hits(lower, words).items():
             group = table[number]
             evidence.add(group.category, group.weight * share, found)

@@ -4,6 +4,7 @@ docs/routing.md says what it was trained on and how often it is right.
 """
 
 from collections.abc import Iterator
+from functools import cache, cached_property
 
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import ranked, rule_of
@@ -29,10 +30,16 @@ class Local:
     name: By = "local"
 
     def __init__(self, learned: Weights | None = None) -> None:
-        self._learned = learned or weights()
-        self._words = builtin_words()
+        self._given = learned
         self._own = Cached()
-        self._going_on = [group.name for group in groups()].index("goes on from before")
+
+    @cached_property
+    def _learned(self) -> Weights:
+        return self._given or weights()
+
+    def warm(self) -> None:
+        builtin_words()
+        self._learned  # noqa: B018 - it stays read
 
     def sees_all(self, config: RoutingConfig) -> bool:
         return not self._own.of(config).has_unseen
@@ -43,7 +50,7 @@ class Local:
         if isinstance(reading, Decision):
             return reading
         text, lower, words = reading.text, reading.lower, reading.words
-        hits = self._words.hits(lower, words)
+        hits = builtin_words().hits(lower, words)
         found, logits = self._weighed(text, lower, words, hits)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             share = self._context_share(hits)
@@ -59,14 +66,15 @@ class Local:
         return self._decision(scores, found, hits)
 
     def _context_share(self, hits: Hits) -> float:
-        if hits.keys() <= {self._going_on}:
+        going_on = _going_on()
+        if hits.keys() <= {going_on}:
             return _SAYS_NOTHING
-        return _GOES_ON if self._going_on in hits else _STANDS_ALONE
+        return _GOES_ON if going_on in hits else _STANDS_ALONE
 
     def _said_before(self, context: str) -> list[float]:
         lower = context.lower()
         words = tokens(lower)
-        return self._weighed(context, lower, words, self._words.hits(lower, words))[1]
+        return self._weighed(context, lower, words, builtin_words().hits(lower, words))[1]
 
     def _weighed(
         self, text: str, lower: str, words: list[str], hits: Hits
@@ -107,3 +115,8 @@ def _add_users_words(
             scores[own.owners[number]] += _CONFIGURED * len(set(said))
     for name, said in hinted.items():
         scores[name] = _HINTED[min(len(said), len(_HINTED) - 1)]
+
+
+@cache
+def _going_on() -> int:
+    return [group.name for group in groups()].index("goes on from before")

@@ -5,7 +5,7 @@ import socket
 
 from aiohttp import web
 
-from llm_router import collector, keys, serving
+from llm_router import keys, serving
 from llm_router.app import create_ledger, create_worker
 from llm_router.errors import RouterError
 from llm_router.logs import set_up_logging
@@ -56,9 +56,9 @@ async def _serve(orders: Orders, line: Line) -> None:
     on_signals(lambda: None, signal.SIGINT, signal.SIGHUP)
     on_signals(stop.ask, signal.SIGTERM)
     async with serving.taking_requests(create_worker(settings), settings, sockets) as runner:
-        collector.rest()
         serving.share_the_interpreter()
         line.say(Ready())
+        serving.settle_in(runner.app)
         async with beside(_obey(line, stop, runner.app), name="orders"):
             await serving.until_stopped(runner, stop)
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from llm_router.classify.base import Decision, Prompt
 from llm_router.classify.local import Local
 from llm_router.classify.own import labels_of
+from llm_router.classify.weights import Weights, weights
 from llm_router.routing.config import Category, RoutingConfig
 from tests.classify.helpers import config, own
 
@@ -23,6 +24,23 @@ def test_the_decision_says_what_spoke_loudest_for_it() -> None:
     assert decision.confidence is not None
     assert decision.confidence > 0.95
     assert {name for name, _ in decision.runners_up} == {"reasoning", "conversation"}
+
+
+def test_its_weights_are_read_when_it_is_warmed_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[Weights] = []
+
+    def reading() -> Weights:
+        read.append(weights())
+        return read[-1]
+
+    monkeypatch.setattr("llm_router.classify.local.weights", reading)
+    local = Local()
+    assert not read
+    local.warm()
+    local.judge(Prompt("Write a python function"), config())
+    assert len(read) == 1
 
 
 def test_what_shows_nothing_known_is_the_default() -> None:

@@ -26,6 +26,8 @@ class Other:
         await self.may.wait()
         return Decision("code", "keywords", 0.6)
 
+    def warm(self) -> None: ...
+
     def status(self) -> dict[str, Any]:
         return {}
 
