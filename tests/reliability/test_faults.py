@@ -28,8 +28,8 @@ async def test_out_of_descriptors_it_goes_on_with_what_it_has(tmp_path: Path) ->
             told = [await reader.read() for reader, _ in idle[18:]]
         assert all(b"503 Service Unavailable" in answer for answer in told)
         ticks = _cpu_ticks(stage.life)
-        await asyncio.sleep(0.3)
-        assert _cpu_ticks(stage.life) - ticks < 15, "it must not spin"
+        await asyncio.sleep(1)  # long enough to tell spinning from what follows a start
+        assert _cpu_ticks(stage.life) - ticks < 50, "it must not spin"
         before = len(descriptors(stage.life.pid))
         for _, writer in idle:
             writer.close()
