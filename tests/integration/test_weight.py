@@ -63,6 +63,7 @@ class Weight:
 async def warmed(server: Server) -> Weight:
     for is_stream in (False, True):
         await chat(server.url, stream=is_stream)
+    await asyncio.sleep(0.3)  # what a process reads just after its start is part of what it weighs
     return Weight(server)
 
 
