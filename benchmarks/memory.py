@@ -15,6 +15,7 @@ from benchmarks.entrants import ALONE, Tools
 from benchmarks.loop import run as run_loop
 from benchmarks.processes import Cores, Failed, Processes
 from benchmarks.prompts import Shape, requests
+from benchmarks.table import table
 
 NAME = "memory"
 TITLE = "Streams that are open and say nothing, on one process"
@@ -28,24 +29,17 @@ _SHAPE = Shape(is_stream=True, chunks=2, gap_ms=3_600_000)
 
 def run(rounds: int, cores: Cores | None) -> str:
     """Open streams, hold them, close them, and again; return a table."""
-    lines = [
-        f"### {NAME}: {TITLE}",
-        "",
-        "|         | streams | memory MB | KB a stream |",
-        "|---------|--------:|----------:|------------:|",
-    ]
     with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
         folder = Path(name)
         with Processes(folder) as processes:
             router = Stage(processes, cores, folder, Tools()).start(ALONE)
-            for line in run_loop(_measured(router, rounds)):
-                lines.append(line)
-    return "\n".join([*lines, ""])
+            rows = run_loop(_measured(router, rounds))
+    return table(f"{NAME}: {TITLE}", ["", "streams", "memory MB", "KB a stream"], rows)
 
 
-async def _measured(router: Contestant, rounds: int) -> list[str]:
+async def _measured(router: Contestant, rounds: int) -> list[list[str]]:
     empty_mb = memory_mb(router)
-    lines = [_line("at rest", 0, empty_mb, None)]
+    rows = [_row("at rest", 0, empty_mb)]
     for number in range(1, rounds + 1):
         async with AsyncExitStack() as stack:
             count = 0
@@ -54,10 +48,10 @@ async def _measured(router: Contestant, rounds: int) -> list[str]:
                 count = wanted
                 await asyncio.sleep(_SETTLE_S)
                 held_mb = memory_mb(router)
-                lines.append(_line(f"round {number}", count, held_mb, held_mb - empty_mb))
+                rows.append(_row(f"round {number}", count, held_mb, held_mb - empty_mb))
         await asyncio.sleep(_SETTLE_S)
-        lines.append(_line("closed", 0, memory_mb(router), None))
-    return lines
+        rows.append(_row("closed", 0, memory_mb(router)))
+    return rows
 
 
 async def hold(stack: AsyncExitStack, router: Contestant, count: int) -> None:
@@ -91,9 +85,9 @@ def memory_mb(router: Contestant) -> float:
     return held_mb
 
 
-def _line(title: str, streams: int, memory_mb: float, added_mb: float | None) -> str:
-    each = "" if added_mb is None else f"{added_mb * 1024 / streams:.1f}"
-    return f"| {title:<7} | {streams:7,} | {memory_mb:9.1f} | {each:>11} |"
+def _row(title: str, streams: int, held_mb: float, added_mb: float = 0) -> list[str]:
+    each = f"{added_mb * 1024 / streams:.1f}" if streams else ""
+    return [title, f"{streams:,}", f"{held_mb:.1f}", each]
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from benchmarks.processes import ROOT, Cores, Failed, Processes, clean_environ, 
 from benchmarks.prompts import Shape
 from benchmarks.result import Result
 from benchmarks.rounds import missing_rows
+from benchmarks.table import table
 
 NAME = "soak"
 TITLE = "Memory under a mixed load, on one process"
@@ -84,15 +85,11 @@ async def _load(
 
 
 def _table(seconds: float, samples: Sequence[float], answered: int) -> str:
-    lines = [
-        f"### {NAME}: {TITLE}",
-        "",
-        "| after | memory MB |",
-        "|------:|----------:|",
-    ]
+    rows = []
     for number, held_mb in enumerate(samples):
         after_s = round(seconds * number / _SAMPLES)
-        lines.append(f"| {after_s // 60:2}:{after_s % 60:02} | {held_mb:9.1f} |")
+        rows.append([f"{after_s // 60}:{after_s % 60:02}", f"{held_mb:.1f}"])
     left, grown_mb = _SAMPLES * _LEAVING, samples[-1] - samples[_SAMPLES // 2]
     done = f"{answered:,} answers, {left:,} clients that left"
-    return "\n".join([*lines, "", f"{done}; {grown_mb:+.1f} MB over the second half.", ""])
+    grown = f"{done}; {grown_mb:+.1f} MB over the second half."
+    return "\n".join([table(f"{NAME}: {TITLE}", ["after", "memory MB"], rows), grown, ""])

@@ -10,6 +10,7 @@ from statistics import median
 
 from benchmarks import proc
 from benchmarks.processes import Failed, Processes, free_address, place_of, python
+from benchmarks.table import table
 
 NAME = "start"
 TITLE = "From the start of a process to the first answer of /health"
@@ -25,12 +26,7 @@ _SETTINGS = {
 
 def run(rounds: int, core: int | None) -> str:
     """Start the router again and again on a database that is there, and return a table."""
-    lines = [
-        f"### {NAME}: {TITLE}",
-        "",
-        "|             | median ms | lowest to highest | CPU ms |",
-        "|-------------|----------:|------------------:|-------:|",
-    ]
+    rows = []
     with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
         folder = Path(name)
         _started(folder, {}, core)  # makes the database, and Python's compiled files
@@ -38,8 +34,8 @@ def run(rounds: int, core: int | None) -> str:
             found = [_started(folder, settings, core) for _ in range(rounds * _RUNS_A_ROUND)]
             took, cpu = [ms for ms, _ in found], [ms for _, ms in found]
             span = f"{min(took):.0f} to {max(took):.0f}"
-            lines.append(f"| {title:<11} | {median(took):9.0f} | {span:>17} | {median(cpu):6.0f} |")
-    return "\n".join([*lines, ""])
+            rows.append([title, f"{median(took):.0f}", span, f"{median(cpu):.0f}"])
+    return table(f"{NAME}: {TITLE}", ["", "median ms", "lowest to highest", "CPU ms"], rows)
 
 
 def _started(folder: Path, settings: dict[str, str], core: int | None) -> tuple[float, float]:

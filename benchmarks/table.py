@@ -1,6 +1,6 @@
 """The summaries as Markdown, which reads as well in a terminal as in the documentation."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from benchmarks.entrants import DIRECT
 from benchmarks.scenarios import Scenario
@@ -12,13 +12,19 @@ Column = tuple[str, Callable[[Summary], str]]
 def render(scenario: Scenario, summaries: Sequence[Summary]) -> str:
     """Return a heading and a table with a row for each contestant."""
     columns = _columns(scenario)
-    rows = [[title for title, _ in columns]]
-    rows += [[show(summary) for _, show in columns] for summary in summaries]
+    titles = [title for title, _ in columns]
+    cells = ([show(summary) for _, show in columns] for summary in summaries)
+    return table(f"{scenario.name}: {scenario.title}", titles, cells)
+
+
+def table(heading: str, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a heading and a table: the first column to the left, figures to the right."""
+    rows = [titles, *rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|"
-    lines.insert(1, rule.replace(":", "-", 1))  # names to the left, figures to the right
-    return "\n".join([f"### {scenario.name}: {scenario.title}", "", *lines, ""])
+    lines.insert(1, rule.replace(":", "-", 1))
+    return "\n".join([f"### {heading}", "", *lines, ""])
 
 
 def _columns(scenario: Scenario) -> list[Column]:

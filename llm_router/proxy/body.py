@@ -115,11 +115,11 @@ def _needs(
     # Data URLs are no text. Only a body that might not fit for its size is searched for them.
     if text_bytes > _SURELY_FITS and any(mark in messages for mark in _MEDIA):
         text_bytes = 0
-    limit = _max_tokens(found, "max_completion_tokens")
-    former = _max_tokens(found, "max_tokens")
+    completion = _max_tokens(found, "max_completion_tokens")
+    older_name = _max_tokens(found, "max_tokens")
     return Needs(
         prompt_tokens=(text_bytes + _tool_bytes(found)) // BYTES_PER_TOKEN,
-        max_tokens=former if limit is None else limit,
+        max_tokens=older_name if completion is None else completion,
         tools=has_tools,
         structured_output=fmt is not None and fmt.type == "json_schema",
         messages=messages,

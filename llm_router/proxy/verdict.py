@@ -15,12 +15,11 @@ from llm_router.errors import (
     UpstreamRefused,
     UpstreamTimeout,
 )
-from llm_router.routing.breaker import Refusal
+from llm_router.routing.breaker import MODEL_GONE_S, Refusal
 from llm_router.routing.chain import GONE, Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
 _TIMEOUT_STATUSES = (408, 504, 524)
-_GONE_FOR_S = 600.0  # what `model_gone` rests for; the model list is read again every hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ def _gone(fates: Sequence[Fate], candidates: Mapping[str, Any]) -> HttpError:
         return UpstreamFailed(message, metadata=candidates, is_final=True)
     waits = [fate.refusal.retry_after_s for fate in fates if fate.refusal is not None]
     return NoCandidate(
-        message, retry_after_s=min(waits, default=_GONE_FOR_S), metadata=candidates, is_final=True
+        message, retry_after_s=min(waits, default=MODEL_GONE_S), metadata=candidates, is_final=True
     )
 
 

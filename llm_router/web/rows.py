@@ -16,9 +16,12 @@ CHANGE_S = 2.0
 
 
 async def catch_up(app: web.Application, limit_s: float = READ_S) -> None:
-    """Make rows of everything appended so far, if the database can do so now; never raises."""
+    """Make rows of everything appended so far, if the database can do so now; never raises.
+
+    The ingestor itself says in the log when it cannot.
+    """
     try:
         async with asyncio.timeout(limit_s):
             await app[INGESTOR].flush()
     except (StorageError, OSError) as exc:
-        log.warning("rows will follow later, the journal has them: %s", str(exc) or "no time")
+        log.debug("rows will follow later, the journal has them: %s", str(exc) or "no time")

@@ -50,6 +50,18 @@ ATTEMPT: dict[str, Any] = {
     "total_ms": 900,
     "process": "p",
 }
+# A whole call as what reads ledgers from outside sees it.
+CALL_ROW: dict[str, Any] = {
+    "id": "r1.1",
+    "request_id": "r1",
+    "kind": "chat",
+    "model": "a/one",
+    "generation_id": "gen-1",
+    "outcome": "completed",
+    "http_status": 200,
+    "error_class": None,
+    "cost_nanousd": 7,
+}
 IN_FLIGHT: dict[str, Any] = {
     "finished_at": None,
     "outcome": None,

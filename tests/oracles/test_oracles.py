@@ -7,23 +7,13 @@ from typing import Any
 import pytest
 
 from tests.fakes.chaos import REQUEST, running_chaos
+from tests.fakes.ledger import CALL_ROW
 from tests.oracles import resources
 from tests.oracles.books import Sent, differences, sent_to_chaos
 from tests.oracles.loop import longest_callback
 from tests.oracles.secrets import leaks
 from tests.oracles.transcript import came_from
 
-ATTEMPT: dict[str, Any] = {
-    "id": "r1.1",
-    "request_id": "r1",
-    "kind": "chat",
-    "model": "a/one",
-    "generation_id": "gen-1",
-    "outcome": "completed",
-    "http_status": 200,
-    "error_class": None,
-    "cost_nanousd": 7,
-}
 CALL = Sent("a/one", "gen-1", 7)
 UNSEEN = {"generation_id": None, "http_status": None, "cost_nanousd": None}
 
@@ -31,13 +21,13 @@ UNSEEN = {"generation_id": None, "http_status": None, "cost_nanousd": None}
 @pytest.mark.parametrize(
     ("sent", "attempts"),
     [
-        ([CALL], [ATTEMPT]),
-        ([CALL, CALL], [ATTEMPT, {**ATTEMPT, "id": "r1.2"}]),
-        ([CALL], [{**ATTEMPT, "generation_id": None}]),
-        ([Sent("a/one")], [ATTEMPT]),
-        ([CALL], [{**ATTEMPT, "cost_nanousd": None}]),
-        ([], [{**ATTEMPT, **UNSEEN, "error_class": "transport"}]),
-        ([], [{**ATTEMPT, **UNSEEN, "error_class": "client_gone"}]),
+        ([CALL], [CALL_ROW]),
+        ([CALL, CALL], [CALL_ROW, {**CALL_ROW, "id": "r1.2"}]),
+        ([CALL], [{**CALL_ROW, "generation_id": None}]),
+        ([Sent("a/one")], [CALL_ROW]),
+        ([CALL], [{**CALL_ROW, "cost_nanousd": None}]),
+        ([], [{**CALL_ROW, **UNSEEN, "error_class": "transport"}]),
+        ([], [{**CALL_ROW, **UNSEEN, "error_class": "client_gone"}]),
     ],
     ids=["one", "two alike", "unnamed", "raw bytes", "cost unknown", "never sent", "cancelled"],
 )
@@ -49,13 +39,13 @@ def test_books_that_agree_have_no_differences(sent: list[Sent], attempts: list[A
     ("sent", "attempts"),
     [
         ([CALL], []),
-        ([CALL, CALL], [ATTEMPT]),
-        ([], [ATTEMPT]),
-        ([CALL], [ATTEMPT, {**ATTEMPT, "id": "r1.2"}]),
-        ([CALL], [{**ATTEMPT, "model": "b/two"}]),
-        ([CALL], [{**ATTEMPT, "generation_id": "gen-2"}]),
-        ([CALL], [{**ATTEMPT, "cost_nanousd": 8}]),
-        ([CALL], [{**ATTEMPT, **UNSEEN, "error_class": "transport"}]),
+        ([CALL, CALL], [CALL_ROW]),
+        ([], [CALL_ROW]),
+        ([CALL], [CALL_ROW, {**CALL_ROW, "id": "r1.2"}]),
+        ([CALL], [{**CALL_ROW, "model": "b/two"}]),
+        ([CALL], [{**CALL_ROW, "generation_id": "gen-2"}]),
+        ([CALL], [{**CALL_ROW, "cost_nanousd": 8}]),
+        ([CALL], [{**CALL_ROW, **UNSEEN, "error_class": "transport"}]),
     ],
     ids=[
         "lost",

@@ -5,18 +5,8 @@ from typing import Any
 import pytest
 
 from reliability.ledger_file import faults_of_rows, faults_of_transitions
+from tests.fakes.ledger import CALL_ROW
 
-ATTEMPT: dict[str, Any] = {
-    "id": "r1.1",
-    "request_id": "r1",
-    "kind": "chat",
-    "model": "a/one",
-    "generation_id": "gen-1",
-    "outcome": "completed",
-    "http_status": 200,
-    "error_class": None,
-    "cost_nanousd": 7,
-}
 REQUEST_ROW: dict[str, Any] = {
     "id": "r1",
     "outcome": "completed",
@@ -45,8 +35,8 @@ REQUEST_ROW: dict[str, Any] = {
 def test_rows_that_contradict_themselves_are_found_out(
     request_: dict[str, Any], attempt: dict[str, Any]
 ) -> None:
-    assert faults_of_rows([REQUEST_ROW], [ATTEMPT]) == []
-    assert faults_of_rows([REQUEST_ROW | request_], [ATTEMPT | attempt])
+    assert faults_of_rows([REQUEST_ROW], [CALL_ROW]) == []
+    assert faults_of_rows([REQUEST_ROW | request_], [CALL_ROW | attempt])
 
 
 def test_a_breakers_history_is_a_chain() -> None:

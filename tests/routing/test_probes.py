@@ -148,12 +148,17 @@ async def test_one_of_many_has_the_probe(table: Table, clock: Clock) -> None:
     assert table.moves() == [("closed", "open"), ("open", "half_open")]
 
 
-async def test_the_others_follow_what_the_probe_found(
-    first: Process, second: Process, table: Table, clock: Clock
-) -> None:
+async def opened_long_ago(first: Process, second: Process, clock: Clock) -> None:
+    """Open the breaker in both processes, so long ago that a probe is due."""
     await first.fail()
     second.read()
     clock.now += 301
+
+
+async def test_the_others_follow_what_the_probe_found(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    await opened_long_ago(first, second, clock)
     first.breakers.succeeded(await first.enter())
     assert isinstance(await second.admit(), Refusal), "its claim is from before"
     assert isinstance(await second.admit(), Permit), "and the refusal told it"
@@ -163,9 +168,7 @@ async def test_the_others_follow_what_the_probe_found(
 async def test_a_probe_that_failed_keeps_everybody_out_for_another_wait(
     first: Process, second: Process, clock: Clock
 ) -> None:
-    await first.fail()
-    second.read()
-    clock.now += 301
+    await opened_long_ago(first, second, clock)
     await first.fail(1)
     refused = await second.admit()
     assert isinstance(refused, Refusal)
@@ -176,9 +179,7 @@ async def test_a_probe_of_which_no_row_could_be_written_tells_of_itself(
     first: Process, second: Process, table: Table, clock: Clock
 ) -> None:
     """F86"""
-    await first.fail()
-    second.read()
-    clock.now += 301
+    await opened_long_ago(first, second, clock)
     table.is_locked = True
     await first.fail(1)
     assert table.moves() == [("closed", "open"), ("open", "half_open"), ("half_open", "open")]
@@ -193,9 +194,7 @@ async def test_a_process_that_sleeps_over_its_lease_has_nothing_more_to_say(
     first: Process, second: Process, table: Table, clock: Clock
 ) -> None:
     """F72"""
-    await first.fail()
-    second.read()
-    clock.now += 301
+    await opened_long_ago(first, second, clock)
     asleep = await first.enter()
     second.read()
     assert isinstance(await second.admit(), Refusal)
@@ -242,9 +241,7 @@ async def test_a_request_that_goes_away_while_it_claims_gives_the_probe_back(
 async def test_a_claim_that_was_refused_leaves_the_others_wait_alone(
     first: Process, second: Process, table: Table, clock: Clock
 ) -> None:
-    await first.fail()
-    second.read()
-    clock.now += 301
+    await opened_long_ago(first, second, clock)
     await first.fail(1)
     table.may_answer.clear()
     claiming = asyncio.ensure_future(second.admit())

@@ -54,6 +54,13 @@ async def test_a_request_that_calls_nobody_has_a_row_too(
     assert (found["attempts"], found["cost_nanousd"], found["cost_source"]) == (0, 0, "computed")
 
 
+async def test_a_request_that_failed_is_no_longer_in_flight(router: Router) -> None:
+    async with router.http.post(router.url + PATH, data=b"{") as response:
+        assert response.status == 400
+    await row(router)
+    assert len(router.app[keys.IN_FLIGHT]) == 0
+
+
 async def test_a_fault_of_our_own_has_a_row_and_a_traceback(
     router: Router, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
