@@ -229,7 +229,7 @@ def _is_torn(event: bytes) -> bool:
 def _keeps_its_class(failure: Failure) -> bool:
     """In the middle of an answer, too, limits and faults of others are no fault of the model."""
     rule = failure.rule
-    return rule.fault in ("request", "account") or rule.cools in ("model", "provider")
+    return rule.fault in ("request", "account") or rule.cools == "model"
 
 
 def _index(choice: Mapping[str, Any]) -> int:

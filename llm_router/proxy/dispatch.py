@@ -34,6 +34,7 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> None:
     loop = asyncio.get_running_loop()
     chain_ends = loop.time() + context.settings.deadlines.chain_s
     fates: list[Fate] = []
+    past_rate = False
     for position, candidate in enumerate(chain):
         if candidate.left_out is not None:
             fates.append(Fate(candidate, left_out=candidate.left_out))
@@ -42,7 +43,7 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> None:
         if loop.time() >= chain_ends:
             break
         later = chain[position + 1 :]
-        ended = await _ask(context, candidate, chain_ends, later)
+        ended = await _ask(context, candidate, chain_ends, later, past_rate=past_rate)
         if ended is None:
             return
         fates.append(ended)
@@ -52,6 +53,7 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> None:
             continue
         if not ended.failure.rule.falls_back:
             break
+        past_rate = past_rate or ended.failure.rests_all
     error = verdict(fates, _shut_for_s(context, chain))
     if context.client.is_open:
         # Our keep-alive has fixed the status, so the error is the stream's one event.
@@ -76,13 +78,14 @@ async def _ask(
     chain_ends: float,
     later: tuple[Candidate, ...],
     *,
+    past_rate: bool = False,
     on_new_connection: bool = False,
 ) -> Fate | None:
     """Call a candidate if its breaker lets us; again at once if a pooled connection had died.
 
     None means that it has answered.
     """
-    admitted = context.breakers.admit(candidate.model, context.exchange.id)
+    admitted = context.breakers.admit(candidate.model, context.exchange.id, past_rate=past_rate)
     if isinstance(admitted, ProbeDue):
         admitted = await admitted.claimed()
     if isinstance(admitted, Refusal):
@@ -93,7 +96,9 @@ async def _ask(
     if ended is None:
         return None
     if ended.kind is FailureClass.STALE_CONNECTION and not on_new_connection:
-        return await _ask(context, candidate, chain_ends, later, on_new_connection=True)
+        return await _ask(
+            context, candidate, chain_ends, later, past_rate=past_rate, on_new_connection=True
+        )
     return Fate(candidate, failure=ended)
 
 

@@ -155,7 +155,7 @@ def _is_timeout(failure: Failure) -> bool:
 
 
 def _all_cool(failures: Sequence[Failure], refusals: Sequence[Refusal]) -> bool:
-    return all(f.rule.cools in ("model", "provider") for f in failures) and all(
+    return all(f.rule.cools == "model" for f in failures) and all(
         r.gate == "cooldown" for r in refusals
     )
 

@@ -81,8 +81,14 @@ class Breakers:
 
     # Admission
 
-    def admit(self, model: str, request_id: str) -> Permit | Refusal | ProbeDue:
-        """Return a permit, which the caller settles however the attempt ends, or why not."""
+    def admit(
+        self, model: str, request_id: str, *, past_rate: bool = False
+    ) -> Permit | Refusal | ProbeDue:
+        """Return a permit, which the caller settles however the attempt ends, or why not.
+
+        `past_rate` is for the request that met the platform's limit: it goes on along its chain,
+        and where another model answers, the rest that was asked of all of them is over.
+        """
         gate = self._models.get(model) or self._add(model)
         if (
             gate.is_clear
@@ -94,10 +100,11 @@ class Breakers:
             return Permit(model, request_id, self._latest)
         now = self._clock.monotonic()
         # Every gate is asked before any is entered: a probe is not claimed in vain.
-        refusal = self._refusal(gate, now)
+        refusal = self._refusal(gate, now, past_rate)
         if refusal is not None:
             return refusal
-        return self._enter(self._gates_before(gate), now, request_id)
+        rate = () if past_rate else (self._rate,)
+        return self._enter((self._account, self._transport, *rate, gate), now, request_id)
 
     def peek(self, model: str) -> Refusal | None:
         """Return what `admit` would refuse with; changes nothing."""
@@ -116,6 +123,8 @@ class Breakers:
             return
         self._account.passed(permit.number, permit.request_id, has_ended=False)
         self._transport.passed(permit.number, permit.request_id, has_ended=False)
+        if permit.past_rate:
+            self._rate.warm(permit.request_id)
         if permit.is_probe:
             self._gate(permit.model).renew(permit.number, lease_s)
 
@@ -141,8 +150,9 @@ class Breakers:
         if rule.cools == "model_gone":
             gate.cool(MODEL_GONE_S, reason, request_id)
         elif rule.cools != "nothing":
-            resting = gate if rule.cools == "model" else self._rate
-            resting.cool(_clamped(failure.retry_after_s, DEFAULT_COOLDOWN_S), reason, request_id)
+            for resting in (gate, self._rate) if failure.rests_all else (gate,):
+                wait_s = _clamped(failure.retry_after_s, DEFAULT_COOLDOWN_S)
+                resting.cool(wait_s, reason, request_id)
 
         if rule.counts in ("model", "model_and_transport"):
             gate.failed_with(number, reason, request_id)
@@ -248,10 +258,8 @@ class Breakers:
         number = self._latest
         # Every gate is entered, whichever of them is the first that needs a probe.
         entered = [gate.enter(number, now, self._lease_s, request_id) for gate in gates]
-        return Permit(gates[-1].subject, request_id, number, any(entered))
-
-    def _gates_before(self, model: Gate) -> tuple[Gate, ...]:
-        return (self._account, self._transport, self._rate, model)
+        past_rate = self._rate not in gates
+        return Permit(gates[-1].subject, request_id, number, any(entered), past_rate=past_rate)
 
     def _gate(self, model: str) -> Gate:
         return self._models.get(model) or self._add(model)
@@ -272,12 +280,13 @@ class Breakers:
         for gate in heapq.nsmallest(MAX_MODELS // 8, self._models.values(), key=weight):
             del self._models[gate.subject]
 
-    def _refusal(self, model: Gate | None, now: float) -> Refusal | None:
+    def _refusal(self, model: Gate | None, now: float, past_rate: bool = False) -> Refusal | None:
         asked: list[tuple[GateName, Gate, float]] = [
             ("account", self._account, self._account.wait_left_s(now)),
             ("transport", self._transport, self._transport.wait_left_s(now)),
-            ("cooldown", self._rate, self._rate.cooldown_left_s(now)),
         ]
+        if not past_rate:
+            asked.append(("cooldown", self._rate, self._rate.cooldown_left_s(now)))
         if model is not None:
             asked.append(("breaker", model, model.wait_left_s(now)))
             asked.append(("cooldown", model, model.cooldown_left_s(now)))

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Literal
 
 Counts = Literal["nothing", "model", "transport", "model_and_transport"]
-Cools = Literal["nothing", "model", "provider", "model_gone"]
+Cools = Literal["nothing", "model", "model_gone"]
 Fault = Literal["upstream", "account", "request", "client", "router"]
 
 
@@ -40,7 +40,6 @@ class FailureClass(Enum):
     PROTOCOL = "protocol_pre"  # HTTP answered, then reset, early end or garbage before the commit
     UPSTREAM_5XX = "upstream_5xx"
     RATE_LIMITED = "rate"
-    RATE_LIMITED_ACCOUNT = "rate_account"  # the platform's limit: rests every model
     NO_CREDIT = "no_credit"
     AUTH = "auth"
     MODEL_GONE = "model_gone"
@@ -75,7 +74,6 @@ RULES: dict[FailureClass, Rule] = {
     _C.PROTOCOL: Rule(True, "model", "upstream"),
     _C.UPSTREAM_5XX: Rule(True, "model", "upstream"),
     _C.RATE_LIMITED: Rule(True, "nothing", "upstream", cools="model"),
-    _C.RATE_LIMITED_ACCOUNT: Rule(True, "nothing", "upstream", cools="provider"),
     _C.NO_CREDIT: Rule(False, "nothing", "account", closes_account_s=600),
     _C.AUTH: Rule(False, "nothing", "account", closes_account_s=60),
     _C.MODEL_GONE: Rule(True, "nothing", "upstream", cools="model_gone"),
@@ -101,14 +99,16 @@ RULES: dict[FailureClass, Rule] = {
 class Failure:
     """One failed attempt, as evidence for the breaker, the ledger and the client.
 
-    `retry_after_s` is what upstream asked for, already clamped; `upstream_*` are its own words,
-    at most 512 characters, shown to the client only where the request is at fault.
+    `retry_after_s` is what upstream asked for, already clamped; `rests_all` says that it asked
+    for all models, not only for this one. `upstream_*` are its own words, at most 512 characters,
+    shown to the client only where the request is at fault.
     """
 
     kind: FailureClass
     message: str
     http_status: int | None = None
     retry_after_s: float | None = None
+    rests_all: bool = False
     upstream_message: str | None = None
     upstream_error_type: str | None = None
     upstream_provider: str | None = None

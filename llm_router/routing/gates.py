@@ -174,6 +174,13 @@ class Gate:
             self.reason = reason
             self._changed(self.state, request_id)
 
+    def warm(self, request_id: str) -> None:
+        """End a cool-down: an answer has shown that it is over."""
+        if self.cooldown_until:
+            self.cooldown_until = 0.0
+            self.is_clear = self.state == "closed"
+            self._changed(self.state, request_id)
+
     def reset(self, latest: int, reason: str) -> None:
         """Close and forget everything; calls admitted up to `latest` can no longer speak."""
         if self.forced is not None:

@@ -10,13 +10,17 @@ GateName = Literal["account", "transport", "breaker", "cooldown"]
 
 
 class Permit(Struct, eq=False):
-    """Leave to call one model once. Hand it back through exactly one of the three settlements."""
+    """Leave to call one model once. Hand it back through exactly one of the three settlements.
+
+    `past_rate`: let in although the platform had asked for a rest.
+    """
 
     model: str
     request_id: str
     number: int
     is_probe: bool = False
     is_settled: bool = False
+    past_rate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

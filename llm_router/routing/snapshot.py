@@ -9,6 +9,7 @@ from typing import Any
 
 from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
+from llm_router.routing.failures import FailureClass
 from llm_router.routing.gates import Force, Forced, Gate, State
 
 LONGEST_COOLDOWN_S = 3600.0
@@ -35,6 +36,12 @@ class BreakerView:
     def is_clear(self) -> bool:
         is_closed = self.state == "closed" and self.forced is None
         return is_closed and self.cooldown_until is None and not self.failures
+
+    @property
+    def is_gone(self) -> bool:
+        """The model rests because upstream has said that there is no such model."""
+        reason = self.reason or ""
+        return self.cooldown_until is not None and reason.startswith(FailureClass.MODEL_GONE.value)
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON, times as UTC text; the name is `gate` or `model`."""

@@ -45,7 +45,6 @@ _OUR_WORDS = {
     _C.AUTH: "the provider does not accept the router's key",
     _C.NO_CREDIT: "the provider's account has no credit left",
     _C.RATE_LIMITED: "the model is rate limited",
-    _C.RATE_LIMITED_ACCOUNT: "the provider's account is rate limited",
     _C.MODEL_GONE: "the provider has no such model",
     _C.INCAPABLE: "no endpoint of the model serves such a request",
     _C.REQUEST: "the provider refused the request",
@@ -85,6 +84,7 @@ def _failure(evidence: Evidence, now: float | None) -> Failure:
         message=f"{_OUR_WORDS[kind]} (HTTP {evidence.status})",
         http_status=evidence.status,
         retry_after_s=wait_s,
+        rests_all=kind is _C.RATE_LIMITED and _is_the_platforms(evidence),
         upstream_message=evidence.message or None,
         upstream_error_type=evidence.error_type,
         upstream_provider=evidence.provider,
@@ -105,7 +105,7 @@ def _kind(evidence: Evidence, asked_to_wait: bool) -> FailureClass:
     if status in (401, 402, 403):
         return _account_kind(evidence, asked_to_wait)
     if status == 429:
-        return _rate_kind(evidence)
+        return _C.RATE_LIMITED
     if status == 408 or status >= 500:
         if status in (501, 505):
             return _C.REQUEST
@@ -127,15 +127,15 @@ def _account_kind(evidence: Evidence, asked_to_wait: bool) -> FailureClass:
     return _C.UPSTREAM_5XX if evidence.provider else _C.AUTH
 
 
-def _rate_kind(evidence: Evidence) -> FailureClass:
-    """Tell the platform's limit, which rests every model, from a provider's or the free models'.
+def _is_the_platforms(evidence: Evidence) -> bool:
+    """Tell the limit of the whole account from a model's, a provider's or the free models'.
 
     Only the platform's own 429 carries X-RateLimit-* (https://openrouter.ai/docs/api_reference/limits).
     """
+    if evidence.status == 402:
+        return True
     is_platform = any(name.startswith("x-ratelimit-") for name in evidence.headers)
-    if is_platform and not evidence.provider and "free-models" not in evidence.text:
-        return _C.RATE_LIMITED_ACCOUNT
-    return _C.RATE_LIMITED
+    return is_platform and not evidence.provider and "free-models" not in evidence.text
 
 
 def _request_kind(evidence: Evidence) -> FailureClass:

@@ -5,7 +5,7 @@ draining process is `unavailable`; restarting one because its provider is down w
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -104,9 +104,18 @@ async def _details(app: web.Application) -> dict[str, Any]:
         "models": {
             "listed": len(catalog.models),
             "fetched_at": None if fetched_at is None else utc_text(fetched_at),
-            "gone": catalog.gone(config.model_ids(*app[SETTINGS].classifier.models)),
+            "gone": _gone(app, views),
         },
     }
+
+
+def _gone(app: web.Application, views: Sequence[BreakerView]) -> dict[str, tuple[str, ...]]:
+    """Return configured models that the list lacks or a call has found missing, with near names."""
+    catalog = app[CATALOG].current
+    configured = app[CONFIG].current.model_ids(*app[SETTINGS].classifier.models)
+    missing = sorted(configured & {view.subject for view in views if view.is_gone})
+    near = {id_: tuple(name for name in catalog.near(id_) if name != id_) for id_ in missing}
+    return {**near, **catalog.gone(configured)}
 
 
 def _classifier(app: web.Application) -> dict[str, Any]:

@@ -318,13 +318,31 @@ async def test_when_every_model_is_limited_the_client_is_told_when_to_come_back(
 async def test_the_platforms_own_limit_rests_every_model(
     router: Router, upstream: DemoUpstream
 ) -> None:
-    """F09"""
+    """F09 F10: whoever met it still tries its whole chain, others do not begin."""
     upstream.fail(status=429, platform=True, message="Rate limit exceeded: requests-per-min")
-    reply = await chat(router.url)
-    assert (reply.status, reply.error["type"]) == (429, "no_candidate")
-    assert len(upstream.calls()) == 1
+    for attempts in (3, 0):
+        reply = await chat(router.url)
+        assert (reply.status, reply.error["type"]) == (429, "no_candidate")
+        assert reply.headers["x-router-attempts"] == str(attempts)
+        assert int(reply.headers["retry-after"]) >= 1
+    assert len(upstream.calls()) == 3
     assert (await router.breaker("gate:rate"))["cooldown_until"] is not None
-    assert {(await router.breaker(model))["cooldown_until"] for model in CODE} == {None}
+    other = await chat(router.url, model="moonshotai/kimi-k2.5")
+    assert (other.status, other.headers["x-router-attempts"]) == (429, "0")
+    assert {a["error_class"] for a in await router.rows("attempts")} == {"rate"}
+
+
+@pytest.mark.parametrize("is_stream", BOTH, ids=["plain", "stream"])
+async def test_a_model_that_answers_past_the_platforms_limit_ends_it(
+    router: Router, upstream: DemoUpstream, is_stream: bool
+) -> None:
+    """F09"""
+    upstream.fail(GLM, status=429, platform=True, message="Rate limit exceeded: requests-per-min")
+    for attempts in (2, 1):
+        reply = await chat(router.url, stream=is_stream)
+        assert_answered_by(reply, AURORA, attempts, is_stream=is_stream)
+    assert (await router.breaker("gate:rate"))["cooldown_until"] is None
+    assert (await router.breaker(GLM))["cooldown_until"] is not None
 
 
 # The account

@@ -120,7 +120,7 @@ def test_models_that_merely_cool_down_are_a_429_until_the_first_is_back() -> Non
 
 
 def test_a_limit_without_a_wait_is_the_default_cool_down() -> None:
-    fates = [refused("cooldown", 30), failed(C.RATE_LIMITED_ACCOUNT)]
+    fates = [refused("cooldown", 30), failed(C.RATE_LIMITED)]
     assert told(fates) == (NoCandidate, 429, 5, False)
 
 

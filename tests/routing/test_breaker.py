@@ -62,8 +62,12 @@ def refuse(breakers: Breakers, model: str = MODEL) -> Refusal:
     return refusal
 
 
-def fail(kind: FailureClass, *, retry_after_s: float | None = None) -> Failure:
-    return Failure(kind, "it failed", http_status=503, retry_after_s=retry_after_s)
+def fail(
+    kind: FailureClass, *, retry_after_s: float | None = None, rests_all: bool = False
+) -> Failure:
+    return Failure(
+        kind, "it failed", http_status=503, retry_after_s=retry_after_s, rests_all=rests_all
+    )
 
 
 # What neither counts, nor cools, nor is the account's.
@@ -392,11 +396,40 @@ def test_a_shorter_cool_down_does_not_shorten_a_longer_one(breakers: Breakers) -
 
 
 def test_the_platforms_rate_limit_rests_every_model(breakers: Breakers, clock: Clock) -> None:
-    breakers.failed(admit(breakers), fail(C.RATE_LIMITED_ACCOUNT, retry_after_s=30))
-    assert refuse(breakers, OTHER) == Refusal("cooldown", 30, "rate_account (HTTP 503)")
+    breakers.failed(admit(breakers), fail(C.RATE_LIMITED, retry_after_s=30, rests_all=True))
+    assert refuse(breakers, OTHER) == Refusal("cooldown", 30, "rate (HTTP 503)")
     clock.pass_s(30)
     assert not admit(breakers, OTHER).is_probe
     assert view(breakers, RATE).is_clear
+
+
+def test_an_answer_to_the_request_that_met_the_platforms_limit_ends_the_rest_of_all_others(
+    breakers: Breakers,
+) -> None:
+    """F09 F12: the model that was limited goes on resting."""
+    earlier = admit(breakers, OTHER)
+    breakers.failed(admit(breakers), fail(C.RATE_LIMITED, retry_after_s=30, rests_all=True))
+    breakers.answered(earlier)  # it was let in before the limit, so it says nothing about it
+    assert refuse(breakers, OTHER).retry_after_s == 30
+    later = breakers.admit(OTHER, "req_1", past_rate=True)
+    assert isinstance(later, Permit)
+    assert refuse(breakers, OTHER).retry_after_s == 30  # nor does asking
+    breakers.answered(later)
+    assert not admit(breakers, OTHER).is_probe
+    assert refuse(breakers).retry_after_s == 30
+
+
+def test_the_request_that_met_the_platforms_limit_gets_past_no_other_gate(
+    breakers: Breakers,
+) -> None:
+    """F09"""
+    permits = [admit(breakers) for _ in range(4)]
+    breakers.failed(permits[0], fail(C.RATE_LIMITED, retry_after_s=30, rests_all=True))
+    for permit in permits[1:]:
+        breakers.failed(permit, fail(C.TRANSPORT))
+    refusal = breakers.admit(OTHER, "req_1", past_rate=True)
+    assert isinstance(refusal, Refusal)
+    assert refusal.gate == "transport"
 
 
 def test_a_model_that_is_gone_rests_for_ten_minutes(breakers: Breakers) -> None:
@@ -579,15 +612,17 @@ def test_a_failure_that_is_not_the_accounts_says_nothing_of_the_account(
 
 def test_gates_are_asked_in_order(breakers: Breakers) -> None:
     permits = iter([admit(breakers) for _ in range(9)])
-    kinds = [C.RATE_LIMITED, *[C.STALL_FIRST] * 3, C.RATE_LIMITED_ACCOUNT, *[C.TRANSPORT] * 3]
+    limited = fail(C.RATE_LIMITED)
+    platform = fail(C.RATE_LIMITED, rests_all=True)
+    failures = [limited, *[fail(C.STALL_FIRST)] * 3, platform, *[fail(C.TRANSPORT)] * 3]
     gates = []
-    for kind in (*kinds, C.AUTH):
-        breakers.failed(next(permits), fail(kind))
+    for failure in (*failures, fail(C.AUTH)):
+        breakers.failed(next(permits), failure)
         gates.append((refuse(breakers).gate, refuse(breakers).reason.split()[0]))
-    assert list(dict.fromkeys(gates)) == [
+    assert [gate for gate, _ in itertools.groupby(gates)] == [
         ("cooldown", "rate"),
         ("breaker", "3"),
-        ("cooldown", "rate_account"),
+        ("cooldown", "rate"),
         ("transport", "3"),
         ("account", "auth"),
     ]
@@ -749,7 +784,7 @@ def test_a_restart_keeps_gates_and_cool_downs(
     breakers: Breakers, clock: Clock, changes: list[BreakerChanged]
 ) -> None:
     permits = [admit(breakers) for _ in range(5)]
-    breakers.failed(permits[0], fail(C.RATE_LIMITED_ACCOUNT, retry_after_s=40))
+    breakers.failed(permits[0], fail(C.RATE_LIMITED, retry_after_s=40, rests_all=True))
     for permit in permits[1:4]:
         breakers.failed(permit, fail(C.TRANSPORT))
     breakers.failed(permits[4], fail(C.MODEL_GONE))

@@ -193,25 +193,29 @@ def test_a_retry_date_is_read_by_the_clock_of_the_answer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "headers", "kind"),
+    ("found", "headers", "rests_all"),
     [
-        (error("Rate limit exceeded"), {"X-RateLimit-Limit": "20"}, C.RATE_LIMITED_ACCOUNT),
-        (error("x", headers={"X-RateLimit-Reset": "1"}), {}, C.RATE_LIMITED_ACCOUNT),
-        (
-            error("Rate limit exceeded: free-models-per-min"),
-            {"X-RateLimit-Limit": "20"},
-            C.RATE_LIMITED,
-        ),
-        (error("x", provider_name="Venice"), {"X-RateLimit-Limit": "20"}, C.RATE_LIMITED),
-        (error("x"), {}, C.RATE_LIMITED),
+        (error("Rate limit exceeded"), {"X-RateLimit-Limit": "20"}, True),
+        (error("x", headers={"X-RateLimit-Reset": "1"}), {}, True),
+        (error("Rate limit exceeded: free-models-per-min"), {"X-RateLimit-Limit": "20"}, False),
+        (error("x", provider_name="Venice"), {"X-RateLimit-Limit": "20"}, False),
+        (error("x"), {}, False),
     ],
     ids=["platform", "platform in the body", "free models", "provider", "nobody says"],
 )
 def test_the_platforms_limit_rests_every_model(
-    found: object, headers: dict[str, str], kind: FailureClass
+    found: object, headers: dict[str, str], rests_all: bool
 ) -> None:
     """F10"""
-    assert answer(429, found, headers).kind is kind
+    failure = answer(429, found, headers)
+    assert (failure.kind, failure.rests_all) == (C.RATE_LIMITED, rests_all)
+
+
+def test_credit_that_calls_in_flight_have_reserved_rests_every_model() -> None:
+    """F12"""
+    failure = answer(402, error("x"), {"Retry-After": "9"})
+    assert (failure.kind, failure.rests_all) == (C.RATE_LIMITED, True)
+    assert not answer(402, error("x")).rests_all
 
 
 def test_an_overload_that_names_its_end_is_a_cool_down() -> None:

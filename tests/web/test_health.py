@@ -167,7 +167,7 @@ async def test_an_open_breaker_degrades_until_its_time_is_up(bench: Bench) -> No
 async def test_one_model_cooling_down_is_no_trouble_but_the_account_is(bench: Bench) -> None:
     bench.fail("v/model-1", FailureClass.RATE_LIMITED, retry_after_s=30.0)
     assert await bench.status() == "ok"
-    bench.fail("v/model-3", FailureClass.RATE_LIMITED_ACCOUNT, retry_after_s=30.0)
+    bench.fail("v/model-3", FailureClass.RATE_LIMITED, retry_after_s=30.0, rests_all=True)
     assert await bench.status() == "degraded"
 
 
@@ -216,6 +216,21 @@ async def test_the_admin_sees_everything_behind_the_status(bench: Bench) -> None
 async def test_without_a_list_no_model_is_gone(bench: Bench) -> None:
     _, body = await bench.get(**ADMIN)
     assert body["models"] == {"listed": 0, "fetched_at": None, "gone": {}}
+
+
+async def test_a_listed_model_that_a_call_has_found_missing_is_gone_while_it_rests(
+    bench: Bench,
+) -> None:
+    """F14: a warning about the configuration; models that nobody configured are no part of it."""
+    entries = [{"id": "v/model-1"}, {"id": "v/model-2"}, {"id": "v/model-3"}, {"id": CLASSIFYING}]
+    bench.catalog.current = Catalog(read_models({"data": entries}), fetched_at=bench.clock.now)
+    bench.fail("v/model-3", FailureClass.MODEL_GONE)
+    bench.fail("x/unconfigured", FailureClass.MODEL_GONE)
+    _, body = await bench.get(**ADMIN)
+    assert body["models"]["gone"] == {"v/model-3": ["v/model-2", "v/model-1"]}
+    bench.clock.now += 600
+    _, body = await bench.get(**ADMIN)
+    assert body["models"]["gone"] == {}
 
 
 async def test_the_admin_sees_open_breakers_and_cool_downs(bench: Bench) -> None:
