@@ -27,7 +27,12 @@ class Head(Struct, frozen=True, gc=False):
 
 
 def may_be_chat(data: bytes) -> bool:
-    """Say whether a request that begins like this may have an ordinary head."""
+    """Say whether a request that begins like this may have an ordinary head.
+
+    Behind a bare line feed nobody need wait for the rest: no valid head has one.
+    """
+    if b"\n" in data.replace(b"\r\n", b""):
+        return False
     return data.startswith(_STARTS) or any(start.startswith(data) for start in _STARTS)
 
 

@@ -178,6 +178,10 @@ NO_HTTP = {
     "a folded header": b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n c\r\n\r\n",
     "a blank before the colon": b"GET /health HTTP/1.1\r\nHost : localhost\r\n\r\n",
     "NUL": b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: \x00\r\n\r\n",
+    "bare line feeds": b"POST %b HTTP/1.1\nHost: localhost\nContent-Length: 2\n\n{}"
+    % CHAT.encode(),
+    "a bare line feed at the end": b"POST %b HTTP/1.1\r\nHost: localhost\r\n"
+    b"Content-Length: 2\r\n\n{}" % CHAT.encode(),
 }
 
 

@@ -117,7 +117,7 @@ def test_64_headers_are_not_too_many() -> None:
 
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/chat/completions"])
 def test_a_chat_request_may_be_one_from_its_first_byte(path: bytes) -> None:
-    raw = b"POST " + path + b" HTTP/1.1"
+    raw = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\n"
     assert all(may_be_chat(raw[:n]) for n in range(len(raw) + 1))
 
 
@@ -128,6 +128,12 @@ def test_a_chat_request_may_be_one_from_its_first_byte(path: bytes) -> None:
 def test_what_cannot_become_one_is_seen_at_once(raw: bytes) -> None:
     """F61"""
     assert not may_be_chat(raw)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n\n", b"\nHost: a\r\n", b"\r\nHost: a\n\n{}"])
+def test_nobody_waits_for_a_head_with_a_bare_line_feed(end: bytes) -> None:
+    """F62"""
+    assert not may_be_chat(LINE + end)
 
 
 # Two parsers on one connection must never disagree
