@@ -59,9 +59,23 @@ SELECT (SELECT count(*) FROM requests WHERE cost_nanousd IS NULL AND outcome IS 
           WHERE is_pruned AND cost_unknown > 0) AS requests
 """
 
+# A model that cools down may be one of many; a gate that does shuts out all of them.
 _BREAKERS = """
-SELECT subject, state FROM breakers
+SELECT subject,
+       CASE WHEN subject LIKE 'gate:%' AND cooldown_until > :now THEN 'open'
+            ELSE state END     AS state
+FROM breakers
 WHERE subject LIKE 'gate:%' OR subject IN (SELECT value FROM json_each(:models))
+"""
+
+_TRANSITIONS = """
+SELECT CASE WHEN subject LIKE 'gate:%'
+              OR subject IN (SELECT value FROM json_each(:models)) THEN subject
+            ELSE 'other' END   AS subject,
+       from_state,
+       to_state,
+       count(*)                AS transitions
+FROM breaker_transitions GROUP BY 1, 2, 3
 """
 
 
@@ -84,14 +98,17 @@ class Counters:
     latencies: list[sqlite3.Row]
     cost_unknown: int
     breakers: dict[str, str]
+    transitions: list[sqlite3.Row]
 
 
-async def read_counters(database: Readable, labels: Labels) -> Counters:
+async def read_counters(database: Readable, labels: Labels, now: str) -> Counters:
+    """Read them all; `now` is UTC text, for cool-downs that may be over."""
     params = {
         "categories": json.dumps(list(labels.categories)),
         "models": json.dumps(list(labels.models)),
         "classifiers": json.dumps(list(labels.classifiers)),
         "error_classes": json.dumps(list(labels.error_classes)),
+        "now": now,
     }
     [unknown] = await database.read(_COST_UNKNOWN)
     return Counters(
@@ -100,4 +117,5 @@ async def read_counters(database: Readable, labels: Labels) -> Counters:
         await database.read(_LATENCIES, params),
         unknown["requests"],
         {row["subject"]: row["state"] for row in await database.read(_BREAKERS, params)},
+        await database.read(_TRANSITIONS, params),
     )

@@ -20,6 +20,7 @@ from llm_router.clock import utc_text
 from llm_router.errors import Unavailable
 from llm_router.keys import (
     ANSWERS,
+    CATALOG,
     CLOCK,
     CONFIG,
     DATABASE,
@@ -110,13 +111,13 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
 
     async def ask() -> Counters:
         await catch_up(app)
-        return await read_counters(app[DATABASE], labels)
+        return await read_counters(app[DATABASE], labels, utc_text(app[CLOCK].wall()))
 
     try:
         counters, is_stale = await app[ANSWERS].get(("prometheus", config.version), ask)
     except Unavailable:
         counters, is_stale = None, True  # the gauges that say so must not be missing, too
-    path = app[SETTINGS].ledger.path
+    path, fetched_at = app[SETTINGS].ledger.path, app[CATALOG].current.fetched_at
     state = prometheus.State(
         load=own_load(app) + app[OTHERS](),
         is_stale=is_stale,
@@ -124,6 +125,7 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
         is_journal_failing=app[JOURNAL].is_failing,
         journal_bytes=segments.total_bytes(app[SETTINGS].ledger.journals),
         wal_bytes=wal_bytes(path),
+        list_age_s=None if fetched_at is None else max(0.0, app[CLOCK].wall() - fetched_at),
     )
     body, content_type = prometheus.render(counters, labels, state, is_openmetrics=is_openmetrics)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})

@@ -47,7 +47,10 @@ _HISTOGRAMS = {
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What no row says: the work in hand, over all workers, and how well rows can be written."""
+    """What no row says: the work in hand, over all workers, and how well rows can be written.
+
+    `list_age_s` is the age of the model list, whose prices are in force; None where there is none.
+    """
 
     load: Load
     is_stale: bool
@@ -55,6 +58,7 @@ class State:
     is_journal_failing: bool = False
     journal_bytes: int = 0
     wal_bytes: int = 0
+    list_age_s: float | None = None
 
 
 def labels(config: RoutingConfig) -> Labels:
@@ -91,6 +95,7 @@ class _Ledger(Collector):
         yield from self._attempts()
         yield from self._latencies()
         yield from self._gates()
+        yield from self._transitions()
 
     def _requests(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
@@ -176,6 +181,23 @@ class _Ledger(Collector):
             gates.add_metric((gate,), state("gate:" + gate))
         yield gates
 
+    def _transitions(self) -> Iterator[Metric]:
+        models, gates = (
+            CounterMetricFamily(f"llm_router_{kind}_transitions", text, labels=(of, "from", "to"))
+            for kind, of, text in (
+                ("breaker", "model", "How often a model's breaker went from one state to another."),
+                ("gate", "gate", "How often what shuts out every model went from state to state."),
+            )
+        )
+        for row in self._counters.transitions:
+            is_gate = row["subject"].startswith("gate:")
+            states = (row["from_state"], row["to_state"])
+            (gates if is_gate else models).add_metric(
+                (row["subject"].removeprefix("gate:"), *states), row["transitions"]
+            )
+        yield models
+        yield gates
+
 
 class _Process(Collector):
     def __init__(self, state: State) -> None:
@@ -203,6 +225,12 @@ class _Process(Collector):
             "How often an event loop stood still for a second or longer; the log says where.",
             value=load.loop_blocks,
         )
+        if self._state.list_age_s is not None:
+            yield GaugeMetricFamily(
+                "llm_router_model_list_age_seconds",
+                "Since when the model list and its prices have not been read again.",
+                value=self._state.list_age_s,
+            )
         yield from self._storage()
         version = ".".join(map(str, sys.version_info[:3]))
         yield InfoMetricFamily(

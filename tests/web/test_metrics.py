@@ -17,6 +17,7 @@ from llm_router.clock import SystemClock
 from llm_router.errors import StorageError, Unavailable
 from llm_router.keys import (
     ANSWERS,
+    CATALOG,
     CLOCK,
     CONFIG,
     DATABASE,
@@ -33,6 +34,7 @@ from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
 from llm_router.load import Load
 from llm_router.proxy.in_flight import InFlight
+from llm_router.routing.catalog import Catalog, CatalogHolder
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.settings import LedgerSettings, Settings
 from llm_router.storage.ledger import SqliteLedger
@@ -93,6 +95,7 @@ async def client(
     app[CONFIG] = ConfigHolder(
         RoutingConfig(1, {"code": Category("code", ("glm-5", AURORA))}, {"glm-5": GLM})
     )
+    app[CATALOG] = CatalogHolder()
     app[IN_FLIGHT] = InFlight()
     app[ANSWERS] = Answers(clock)
     app[LIFECYCLE] = Lifecycle(clock)
@@ -316,6 +319,13 @@ async def test_prometheus_text_has_every_family_with_its_values(
     await change(
         database, "INSERT INTO breakers (subject, state, since) VALUES (?, 'open', '2026')", AURORA
     )
+    for subject in (AURORA, "gate:transport"):
+        await change(
+            database,
+            "INSERT INTO breaker_transitions (at, subject, from_state, to_state, reason) "
+            "VALUES ('2026', ?, 'closed', 'open', 'why')",
+            subject,
+        )
     lines = (await get_text(client)).splitlines()
     for line in (
         'llm_router_requests_total{category="code",classifier="keywords",outcome="completed"} 1.0',
@@ -332,6 +342,8 @@ async def test_prometheus_text_has_every_family_with_its_values(
         f'llm_router_breaker_state{{model="{GLM}"}} 0.0',
         f'llm_router_breaker_state{{model="{AURORA}"}} 2.0',
         'llm_router_gate_state{gate="account"} 0.0',
+        f'llm_router_breaker_transitions_total{{from="closed",model="{AURORA}",to="open"}} 1.0',
+        'llm_router_gate_transitions_total{from="closed",gate="transport",to="open"} 1.0',
         "llm_router_in_flight_requests 2.0",
         "llm_router_journal_backlog_bytes 30.0",
         "llm_router_journal_dropped_frames_total 0.0",
@@ -343,6 +355,16 @@ async def test_prometheus_text_has_every_family_with_its_values(
         'outcome="failed"} 1.0'
     )
     assert [line for line in lines if line.startswith("llm_router_build_info{")]
+
+
+async def test_the_age_of_the_prices_shows_once_there_are_any(
+    client: Client, clock: FakeClock
+) -> None:
+    """F46"""
+    assert "llm_router_model_list_age_seconds" not in await get_text(client)
+    assert client.app is not None
+    client.app[CATALOG].current = Catalog(fetched_at=clock.now - 7200)
+    assert "llm_router_model_list_age_seconds 7200.0" in await get_text(client)
 
 
 async def test_prometheus_text_follows_the_naming_rules(client: Client, database: Database) -> None:
