@@ -37,7 +37,7 @@ class UpstreamClient:
             "Content-Type": "application/json",
             "User-Agent": f"llm-router/{__version__}",
             "HTTP-Referer": APP_URL,
-            "X-Title": "llm-router",
+            "X-OpenRouter-Title": "llm-router",
         }
         if settings.api_key is not None:
             headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"

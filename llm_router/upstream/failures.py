@@ -32,7 +32,10 @@ _AVAILABILITY = {
     "temporarily_unavailable": _C.UPSTREAM_5XX,
     "model_unavailable_upstream": _C.UPSTREAM_5XX,
 }
-_POLICY_SAYS = re.compile(r"moderation|flagged|guardrail|content polic")
+# One client's prompt must not close the account for all: what is blocked is never our key's fault.
+_POLICY_SAYS = re.compile(
+    r"moderation|flagged|guardrail|content polic|request blocked|prompt injection|sensitive info"
+)
 _INCAPABLE = re.compile(
     r"no endpoints (found|available) (that|matching|which|with)|no allowed providers|data policy"
 )
@@ -114,15 +117,18 @@ def _kind(evidence: Evidence, asked_to_wait: bool) -> FailureClass:
 
 
 def _account_kind(evidence: Evidence, asked_to_wait: bool) -> FailureClass:
+    if evidence.status == 402:
+        # With a wait, calls in flight have reserved what this one would need at most.
+        return _C.RATE_LIMITED if asked_to_wait else _C.NO_CREDIT
     if evidence.status == 403:
         facts = any(evidence.metadata.get(fact) for fact in _POLICY_FACTS)
-        if facts or evidence.words & _POLICY_WORDS or _POLICY_SAYS.search(evidence.text):
+        if facts or evidence.words & _POLICY_WORDS:
             return _C.POLICY
-    if evidence.status == 402 and asked_to_wait:
-        return _C.RATE_LIMITED  # calls in flight have reserved what this one would need at most
-    is_budget = evidence.metadata.get("limit_source") or "limit exceeded" in evidence.text
-    if evidence.status == 402 or (evidence.status == 403 and is_budget):
-        return _C.NO_CREDIT
+        # Before the text: guardrails have budgets, too.
+        if evidence.metadata.get("limit_source") or "limit exceeded" in evidence.text:
+            return _C.NO_CREDIT
+        if _POLICY_SAYS.search(evidence.text):
+            return _C.POLICY
     # A provider behind OpenRouter that turns OpenRouter away says nothing about our account.
     return _C.UPSTREAM_5XX if evidence.provider else _C.AUTH
 

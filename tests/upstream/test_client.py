@@ -53,7 +53,7 @@ async def test_a_call_carries_our_key_and_what_openrouter_wants_to_know() -> Non
         "content-length": str(len(BODY)),
         "user-agent": f"llm-router/{__version__}",
         "http-referer": APP_URL,
-        "x-title": "llm-router",
+        "x-openrouter-title": "llm-router",
         "x-session-id": "s-1",
     }
 

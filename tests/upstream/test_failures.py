@@ -63,6 +63,12 @@ def test_not_found_without_an_error_object_means_a_wrong_address() -> None:
         (403, error("budget", limit_source="workspace"), C.NO_CREDIT),
         (403, error("flagged", reasons=["hate"], provider_name="OpenAI"), C.POLICY),
         (403, error("blocked", patterns=["ssn"]), C.POLICY),
+        (403, error("The guardrail's budget is used up", limit_source="guardrail"), C.NO_CREDIT),
+        (
+            403,
+            error("Request blocked: prompt injection found", error_type="permission_denied"),
+            C.POLICY,
+        ),
         (403, error("This model requires moderation"), C.POLICY),
         (403, error("Your input was flagged"), C.POLICY),
         (403, error("Blocked by a guardrail of your workspace"), C.POLICY),
