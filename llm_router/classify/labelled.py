@@ -10,6 +10,8 @@ from llm_router.classify.text import peel
 from llm_router.errors import RouterError
 from llm_router.routing.catalog import near_names
 
+TOOLS = "tools"  # a label for requests only: tools are not seen in a text
+
 
 class BadLine(RouterError):
     """A line that cannot be used; `str()` names the file, the line and what is wrong."""
@@ -23,16 +25,23 @@ class Labelled(Struct, frozen=True):
     messages: bytes
     lang: str | None = None
     source: str | None = None
+    has_tools: bool = False
 
     def prompt(self) -> Prompt:
         """Return what the classifier gets of it, as of a request."""
-        return peel(self.messages)
+        return peel(self.messages, has_tools=self.has_tools)
+
+
+class _Request(Struct):
+    messages: msgspec.Raw
+    tools: list[msgspec.Raw] | None = None
 
 
 class _Line(Struct):
     label: str
     text: str | None = None
     messages: msgspec.Raw = msgspec.Raw()
+    request: _Request | None = None
     lang: str | None = None
     source: str | None = None
 
@@ -45,7 +54,8 @@ def read_labelled(lines: Iterable[bytes], name: str, labels: Collection[str]) ->
     """Yield each line's prompt; empty lines do not count. Raises BadLine at the first bad one.
 
     A line is `{"text": "…", "label": "code"}`, optionally with `lang` and `source`; `messages` in
-    place of `text` is a whole conversation. Other members are not looked at.
+    place of `text` is a whole conversation, `request` a chat body, which may carry tools. Other
+    members are not looked at.
     """
     for number, raw in enumerate(lines, 1):
         if raw.strip():
@@ -58,15 +68,17 @@ def read_labelled(lines: Iterable[bytes], name: str, labels: Collection[str]) ->
 def _labelled(raw: bytes, labels: Collection[str]) -> Labelled:
     """Raises ValueError or RouterError, in words that follow a file's name and a line."""
     line = _line.decode(raw)
-    if line.label not in labels:
+    request = line.request
+    has_tools = request is not None and bool(request.tools)
+    if line.label not in labels and not (has_tools and line.label == TOOLS):
         near = near_names(line.label, labels)
         hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(labels)}"
         raise ValueError(f"label {line.label[:64]!r} is not a category that a text can get{hint}")
-    messages = bytes(line.messages)
-    if (line.text is None) == (not messages):
-        raise ValueError("one of text and messages is needed")
-    if line.text is not None:
+    messages = bytes(line.messages if request is None else request.messages)
+    if request is None and (line.text is None) == (not messages):
+        raise ValueError("one of text, messages and request is needed")
+    if not messages:
         messages = msgspec.json.encode([{"role": "user", "content": line.text}])
     _messages.decode(messages)
     text = peel(messages).text  # said to be ambiguous here, not in the middle of the run
-    return Labelled(line.text or text, line.label, messages, line.lang, line.source)
+    return Labelled(line.text or text, line.label, messages, line.lang, line.source, has_tools)

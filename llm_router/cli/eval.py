@@ -1,8 +1,8 @@
 """Score the decisions on labelled prompts: how often right, where wrong, how sure, how fast.
 
 FILE has a JSON object a line: {"text": "Fix my loop", "label": "code"}, optionally with "lang" and
-"source", which divide the result; "messages" in place of "text" is a whole conversation. Labels
-are the categories in force, your own included.
+"source", which divide the result; "messages" in place of "text" is a whole conversation, "request"
+a chat body, which may carry tools. Labels are the categories in force, your own included.
 
 The mode's classifier is built like the server's and asks the same Ollama and OpenRouter, within
 [classifier] budget_ms for each prompt; nothing is remembered between prompts. Modes api and hybrid
@@ -30,7 +30,7 @@ from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from llm_router.classify.evaluation import Evaluation, Part, Result, evaluate
-from llm_router.classify.labelled import BadLine, Labelled, read_labelled
+from llm_router.classify.labelled import TOOLS, BadLine, Labelled, read_labelled
 from llm_router.classify.own import labels_of
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     labels = labels_of(config)
     given = _read(args.file, labels)
     results, trial = asyncio.run(_decide(settings, config, given))
+    if any(one.has_tools for one in given):
+        labels = (*labels, TOOLS)
     scores = evaluate(results, labels)
     if args.misses is not None:
         _write_misses(args.misses, results)

@@ -39,6 +39,21 @@ def test_a_conversation_is_peeled_like_a_request() -> None:
     assert one.prompt() == Prompt("Now in rust", context="Write a parser", has_history=True)
 
 
+def test_a_request_may_carry_tools_and_only_then_be_labelled_so() -> None:
+    body = {
+        "model": "router",
+        "messages": [{"role": "user", "content": "What time is it?"}],
+        "tools": [{"type": "function", "function": {"name": "clock"}}],
+    }
+    [one] = read({"text": "shown", "request": body, "label": "tools"})
+    assert one.text == "shown"
+    assert one.prompt() == Prompt("What time is it?", has_tools=True)
+    [other] = read({"request": {**body, "tools": []}, "label": "code"})
+    assert other.prompt() == Prompt("What time is it?")
+    with pytest.raises(BadLine, match="label 'tools' is not"):
+        read({"request": {**body, "tools": None}, "label": "tools"})
+
+
 def test_empty_lines_do_not_count() -> None:
     assert len(read(b"\n", {"text": "a", "label": "code"}, b"  \r\n")) == 1
 
@@ -53,8 +68,9 @@ def test_empty_lines_do_not_count() -> None:
         ({"text": "a", "label": "cod"}, "label 'cod' is not a category that a text can get; did"),
         ({"text": "a", "label": "xyzzy"}, "there are code, reasoning, conversation"),
         ({"text": "a", "label": "tools"}, "label 'tools' is not a category that a text can get"),
-        ({"label": "code"}, "one of text and messages is needed"),
-        ({"text": "a", "messages": [], "label": "code"}, "one of text and messages is needed"),
+        ({"label": "code"}, "one of text, messages and request is needed"),
+        ({"text": "a", "messages": [], "label": "code"}, "one of text, messages and request"),
+        ({"request": {"tools": []}, "label": "code"}, "missing required field `messages`"),
         ({"messages": "hi", "label": "code"}, "Expected `array`, got `str`"),
         (
             b'{"messages":[{"role":"user","role":"user"}],"label":"code"}',

@@ -89,6 +89,19 @@ def test_prompts_may_come_from_stdin(
     assert scored(run, "-", "--mode", "keywords")["prompts"] == 4
 
 
+def test_requests_with_tools_are_decided_by_them(run: Run, folder: Path) -> None:
+    request = {"messages": [{"role": "user", "content": "What time is it?"}], "tools": [{}]}
+    write(
+        folder / "tools.jsonl",
+        {"request": request, "label": "tools"},
+        {"text": "Hello!", "label": "conversation"},
+    )
+    shown = scored(run, "tools.jsonl", "--mode", "keywords")
+    assert shown["accuracy"] == 1
+    assert shown["decided_by"]["tools"]["prompts"] == 1
+    assert shown["confusion"]["tools"]["tools"] == 1
+
+
 def test_the_mode_and_the_categories_are_those_of_the_settings(run: Run, folder: Path) -> None:
     """Categories of the user's own are labels like any other."""
     (folder / "config.toml").write_text(
