@@ -9,11 +9,12 @@ NEVER = float("inf")
 class Deadline:
     """`with Deadline(at) as deadline:` raises TimeoutError when the loop's clock passes `at`.
 
-    Like `asyncio.timeout`, which cancels and arms a timer at every reschedule; this one keeps one
-    timer and looks at `at` only when it fires. Use it in the task that waits.
+    `move` sets it; to put it off, so does assigning `at`. Like `asyncio.timeout`, which cancels and
+    arms a timer at every reschedule; this one keeps one timer and looks at `at` only when it fires.
+    Use it in the task that waits.
     """
 
-    __slots__ = ("_armed_for", "_at", "_cancelling", "_has_passed", "_loop", "_task", "_timer")
+    __slots__ = ("_armed_for", "_cancelling", "_has_passed", "_loop", "_task", "_timer", "at")
 
     def __init__(self, at: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -22,10 +23,10 @@ class Deadline:
         self._has_passed = False
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = NEVER
-        self._at = at
+        self.at = at
 
     def move(self, at: float) -> None:
-        self._at = at
+        self.at = at
         if at < self._armed_for:
             self._arm()
 
@@ -54,11 +55,11 @@ class Deadline:
     def _arm(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._armed_for = self._at
-        self._timer = None if self._at == NEVER else self._loop.call_at(self._at, self._fired)
+        self._armed_for = self.at
+        self._timer = None if self.at == NEVER else self._loop.call_at(self.at, self._fired)
 
     def _fired(self) -> None:
-        if self._loop.time() < self._at:
+        if self._loop.time() < self.at:
             self._arm()
         elif self._task is not None:
             self._has_passed = True

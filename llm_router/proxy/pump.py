@@ -25,8 +25,8 @@ class Pump:
         self._idle_s = idle_s
         self._ends = ends  # the answer's total deadline
         self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._wanted: asyncio.Future[None] | None = None
-        self._events = gate.events
         self._rest = b""
         self._is_ended = False
         self._error: UpstreamError | None = None
@@ -39,7 +39,7 @@ class Pump:
         deadline, and a client that reads slowly is not the provider's fault.
         """
         while True:
-            self._put_off()
+            self._deadline.move(min(self._time() + self._idle_s, self._ends))
             self._wanted = self._loop.create_future()
             try:
                 response.attach(self)
@@ -62,27 +62,13 @@ class Pump:
 
     def feed(self, block: bytes) -> None:
         gate = self._gate
-        if gate.is_over:
-            gate.has_more = True  # nothing counts behind the end
-            return
-        out = gate.feed(block)
-        if gate.is_over:
-            self._rest = out
-            self._wake()
-            return
-        if not out:
-            return
-        try:
-            is_behind = self._client.write_now(out)
-        except ClientGone as exc:
-            self._gone = exc
-            self._wake()
-            return
-        if gate.events != self._events:
-            self._events = gate.events
+        if gate.passes(block):
+            self._write(block)
             self._put_off()
-        if is_behind:
-            self._wake()
+        elif gate.is_over:
+            gate.has_more = True  # nothing counts behind the end
+        else:
+            self._look(block)
 
     def end(self) -> None:
         self._is_ended = True
@@ -92,9 +78,29 @@ class Pump:
         self._error = error
         self._wake()
 
+    def _look(self, block: bytes) -> None:
+        gate = self._gate
+        events = gate.events
+        out = gate.feed(block)
+        if gate.is_over:
+            self._rest = out
+            self._wake()
+        elif out:
+            self._write(out)
+            if gate.events != events:
+                self._put_off()
+
+    def _write(self, out: bytes) -> None:
+        try:
+            if self._client.write_now(out):
+                self._wake()
+        except ClientGone as exc:
+            self._gone = exc
+            self._wake()
+
     def _put_off(self) -> None:
-        idle_ends = self._loop.time() + self._idle_s
-        self._deadline.move(idle_ends if idle_ends < self._ends else self._ends)
+        idle_ends = self._time() + self._idle_s
+        self._deadline.at = idle_ends if idle_ends < self._ends else self._ends
 
     def _wake(self) -> None:
         if self._wanted is not None and not self._wanted.done():

@@ -20,20 +20,15 @@ class EventTooLarge(ValueError):
 
 
 class EventSplitter:
-    """Holds back the half event at the end of what has arrived."""
+    """Holds back the half event at the end of what has arrived: the `rest`."""
 
     def __init__(self, limit: int = EVENT_LIMIT) -> None:
+        self.rest = bytearray()
         self._limit = limit
-        self._tail = bytearray()
-
-    @property
-    def tail(self) -> bytes:
-        """What arrived after the last whole event."""
-        return bytes(self._tail)
 
     def feed(self, block: bytes) -> bytes:
         """Return all whole events that this block completes, or b"". Raises EventTooLarge."""
-        tail = self._tail
+        tail = self.rest
         if not tail:
             # By far the most frequent case: a block is a number of whole events.
             if block.endswith(b"\n\n") and block.find(b"\r") < 0:

@@ -18,7 +18,7 @@ DATA = [None, b'{"a":"caf\xc3\xa9"}', b"no space", b"one\ntwo", b"[DONE]"]
 def read(blocks: list[bytes]) -> tuple[list[bytes], bytes]:
     splitter = EventSplitter()
     events = [event for block in blocks for event in split_events(splitter.feed(block))]
-    return events, splitter.tail
+    return events, bytes(splitter.rest)
 
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["LF", "CRLF", "CR"])
