@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+NAME_CHARS = 256
+
 _SUBSTANCE = frozenset(
     (
         *("content", "reasoning", "reasoning_content", "reasoning_details", "refusal"),
@@ -60,4 +62,4 @@ def has_substance(choice: Mapping[str, Any]) -> bool:
 
 
 def printable(value: object) -> str | None:
-    return value[:256] if isinstance(value, str) and value.isprintable() else None
+    return value[:NAME_CHARS] if isinstance(value, str) and value.isprintable() else None

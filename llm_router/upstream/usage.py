@@ -5,7 +5,7 @@ from typing import Any
 from llm_router.ledger.entry import NO_USAGE, Cost, Usage
 from llm_router.ledger.pricing import nanousd
 
-_MOST_TOKENS = 2**53  # beyond it no JSON number is a count
+MOST_TOKENS = 2**53  # beyond it no JSON number is a count
 
 
 def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
@@ -35,4 +35,4 @@ def _part(usage: dict[str, Any], name: str) -> dict[str, Any]:
 
 def _count(value: object) -> int | None:
     # By its very type: a boolean is an int, too.
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else None
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None

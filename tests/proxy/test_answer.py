@@ -3,9 +3,10 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llm_router.ledger.entry import Cost, Usage
-from llm_router.proxy.answer import read_answer
+from llm_router.proxy.answer import read_answer, read_leniently, read_ordinary
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.failures import FailureClass
 from tests.fakes.effort import examples
@@ -139,3 +140,37 @@ def test_no_object_upsets_it(body: dict[str, Any]) -> None:
 def test_an_odd_finish_reason_is_no_reason_to_refuse_an_answer(odd: object) -> None:
     """T42: this raised a TypeError, which was a 500."""
     assert read_answer(answer({"content": "x"}, odd))[1] is None
+
+
+def test_an_ordinary_answer_is_read_at_one_go() -> None:
+    body = answer({"role": "assistant", "content": "caf\u00e9"})
+    assert read_ordinary(body) == read_leniently(body)[0]
+
+
+odd = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3)
+details = st.dictionaries(st.sampled_from(["cached_tokens", "reasoning_tokens"]), odd) | odd
+usages = st.fixed_dictionaries(
+    {},
+    optional={
+        "prompt_tokens": odd,
+        "completion_tokens": odd,
+        "prompt_tokens_details": details,
+        "completion_tokens_details": details,
+        "cost": odd,
+    },
+)
+
+
+@settings(max_examples=examples(200))
+@given(
+    usages | odd,
+    st.sampled_from(["stop", "length", "error", "", None]),
+    st.text(max_size=3) | odd,
+    st.dictionaries(st.sampled_from(["id", "model", "provider", "error"]), odd),
+)
+def test_what_passes_for_ordinary_says_the_same_when_read_leniently(
+    usage: object, finish: object, content: object, facts: dict[str, Any]
+) -> None:
+    body = answer({"content": content}, finish, usage=usage, **facts)
+    found = read_ordinary(body)
+    assert found is None or (found, None) == read_leniently(body)
