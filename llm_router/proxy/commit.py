@@ -47,7 +47,7 @@ class CommitGate:
         self._splitter = EventSplitter()
         self._choices = choices
         self._held = bytearray()
-        self._finishes: dict[object, str] = {}
+        self._finishes: dict[int, str] = {}  # by choice; "" for one that has none yet
         self.is_committed = False
         self.is_done = False  # [DONE] was seen: nothing that follows counts
         self.is_over = False  # done, or failed
@@ -160,13 +160,13 @@ class CommitGate:
         if isinstance(chunk.get("usage"), dict):
             self._usage, self._cost = parse_usage(chunk["usage"])
         for choice in choices:
-            reason = choice.get("finish_reason")
+            index, reason = _index(choice), choice.get("finish_reason")
+            if index not in self._finishes and len(self._finishes) >= _MAX_FINISHES:
+                continue
             if reason and isinstance(reason, str):  # some providers send "" until the end
-                self._finish(_index(choice), reason)
-
-    def _finish(self, index: int, reason: str) -> None:
-        if index in self._finishes or len(self._finishes) < _MAX_FINISHES:
-            self._finishes[index] = reason[:_MAX_REASON]
+                self._finishes[index] = reason[:_MAX_REASON]
+            else:
+                self._finishes.setdefault(index, "")
 
     def _provider_error(self, error: object) -> None:
         failure = from_error_object(error, status=200)
@@ -176,7 +176,7 @@ class CommitGate:
 
     def _done(self) -> None:
         self.is_done = self.is_over = True
-        reasons = set(self._finishes.values())
+        reasons = {reason for reason in self._finishes.values() if reason}
         if "error" in reasons:
             kind = FailureClass.ERROR_MID if self.is_committed else FailureClass.UPSTREAM_5XX
             self._fail(kind, "The provider finished with an error.")
@@ -190,7 +190,7 @@ class CommitGate:
         self.is_committed = True
 
     def is_finished(self) -> bool:
-        return len(self._finishes) >= self._choices
+        return len(self._finishes) >= self._choices and all(self._finishes.values())
 
     def _fail(self, kind: FailureClass, message: str) -> None:
         self._fail_with(Failure(kind, message, 200))

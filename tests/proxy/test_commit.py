@@ -372,11 +372,14 @@ def test_a_torn_event_before_the_finish_is_truncated_and_not_passed() -> None:
     assert kind_of(gate) is C.TRUNCATED
 
 
-def test_every_choice_must_finish() -> None:
-    one = content("a") + content("b", index=1) + finish()
-    _, gate = run(one, choices=2)
+@pytest.mark.parametrize("asked_for", [1, 2])
+def test_every_choice_must_finish(asked_for: int) -> None:
+    """F23: those that were asked for, and those that have begun."""
+    both = event(choices=[{"index": n, "delta": {"content": "x"}} for n in (0, 1)])
+    one = both + finish()
+    _, gate = run(one, choices=asked_for)
     assert kind_of(gate) is C.TRUNCATED
-    out, gate = run(one + finish(index=1), choices=2)
+    out, gate = run(one + finish(index=1), choices=asked_for)
     assert out == one + finish(index=1) + DONE
     assert gate.failure is None
 
