@@ -21,7 +21,7 @@ from benchmarks.processes import Failed, cores_of_this_machine
 from benchmarks.rounds import Pace, Run, play
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.summary import Summary, summarise
-from benchmarks.table import render
+from benchmarks.table import Table, compared, render
 
 _PARTS = {
     **{scenario.name: scenario.title for scenario in SCENARIOS},
@@ -41,6 +41,7 @@ class Report(msgspec.Struct):
     machine: dict[str, str]
     summaries: list[Summary]
     runs: list[Run]
+    tables: list[Table]
     unbooked: int = 0
 
     @property
@@ -76,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _measure(names: Sequence[str], pace: Pace, soak_s: float, tools: Tools) -> Report:
-    report = Report(machine.facts(tools), [], [])
+    report = Report(machine.facts(tools), [], [], [])
     for doubt in machine.doubts(tools):
         sys.stderr.write(f"{doubt}\n")
     _say("\n".join(f"{name}: {fact}" for name, fact in report.machine.items()))
@@ -88,15 +89,20 @@ def _measure(names: Sequence[str], pace: Pace, soak_s: float, tools: Tools) -> R
             report.unbooked += outcome.unbooked
             summaries = summarise(scenario, outcome.runs)
             report.summaries += summaries
-            _say(render(scenario, summaries))
+            _show(report, compared(scenario, summaries))
     cores = cores_of_this_machine()
     if starts.NAME in names:
-        _say(starts.run(pace.rounds, cores.tested if cores else None))
+        _show(report, starts.run(pace.rounds, cores.tested if cores else None))
     if memory.NAME in names and cores is not None:
-        _say(memory.run(min(pace.rounds, 2), cores))
+        _show(report, memory.run(min(pace.rounds, 2), cores))
     if soak.NAME in names and cores is not None:
-        _say(soak.run(soak_s, cores))
+        _show(report, soak.run(soak_s, cores))
     return report
+
+
+def _show(report: Report, table: Table) -> None:
+    report.tables.append(table)
+    _say(render(table))
 
 
 def _parser() -> argparse.ArgumentParser:

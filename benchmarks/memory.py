@@ -15,7 +15,7 @@ from benchmarks.entrants import ALONE, Tools
 from benchmarks.loop import run as run_loop
 from benchmarks.processes import Cores, Failed, Processes
 from benchmarks.prompts import Shape, requests
-from benchmarks.table import table
+from benchmarks.table import Table, render
 
 NAME = "memory"
 TITLE = "Streams that are open and say nothing, on one process"
@@ -27,14 +27,14 @@ _SETTLE_S = 2.0
 _SHAPE = Shape(is_stream=True, chunks=2, gap_ms=3_600_000)
 
 
-def run(rounds: int, cores: Cores | None) -> str:
+def run(rounds: int, cores: Cores | None) -> Table:
     """Open streams, hold them, close them, and again; return a table."""
     with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
         folder = Path(name)
         with Processes(folder) as processes:
             router = Stage(processes, cores, folder, Tools()).start(ALONE)
             rows = run_loop(_measured(router, rounds))
-    return table(f"{NAME}: {TITLE}", ["", "streams", "memory MB", "KB a stream"], rows)
+    return Table(NAME, TITLE, ["", "streams", "memory MB", "KB a stream"], rows)
 
 
 async def _measured(router: Contestant, rounds: int) -> list[list[str]]:
@@ -91,4 +91,4 @@ def _row(title: str, streams: int, held_mb: float, added_mb: float = 0) -> list[
 
 
 if __name__ == "__main__":
-    sys.stdout.write(run(2, None))
+    sys.stdout.write(render(run(2, None)))

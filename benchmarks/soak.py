@@ -18,7 +18,7 @@ from benchmarks.processes import ROOT, Cores, Failed, Processes, clean_environ, 
 from benchmarks.prompts import Shape
 from benchmarks.result import Result
 from benchmarks.rounds import missing_rows
-from benchmarks.table import table
+from benchmarks.table import Table
 
 NAME = "soak"
 TITLE = "Memory under a mixed load, on one process"
@@ -33,7 +33,7 @@ _LOADS = (
 )
 
 
-def run(seconds: float, cores: Cores | None) -> str:
+def run(seconds: float, cores: Cores | None) -> Table:
     """Return a table; Failed if an answer is not right or not in the ledger."""
     with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
         folder = Path(name)
@@ -84,7 +84,7 @@ async def _load(
     return msgspec.json.decode(said, type=Result)
 
 
-def _table(seconds: float, samples: Sequence[float], answered: int) -> str:
+def _table(seconds: float, samples: Sequence[float], answered: int) -> Table:
     rows = []
     for number, held_mb in enumerate(samples):
         after_s = round(seconds * number / _SAMPLES)
@@ -92,4 +92,4 @@ def _table(seconds: float, samples: Sequence[float], answered: int) -> str:
     left, grown_mb = _SAMPLES * _LEAVING, samples[-1] - samples[_SAMPLES // 2]
     done = f"{answered:,} answers, {left:,} clients that left"
     grown = f"{done}; {grown_mb:+.1f} MB over the second half."
-    return "\n".join([table(f"{NAME}: {TITLE}", ["after", "memory MB"], rows), grown, ""])
+    return Table(NAME, TITLE, ["after", "memory MB"], rows, grown)

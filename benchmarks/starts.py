@@ -10,7 +10,7 @@ from statistics import median
 
 from benchmarks import proc
 from benchmarks.processes import Failed, Processes, free_address, place_of, python
-from benchmarks.table import table
+from benchmarks.table import Table, render
 
 NAME = "start"
 TITLE = "From the start of a process to the first answer of /health"
@@ -24,7 +24,7 @@ _SETTINGS = {
 }
 
 
-def run(rounds: int, core: int | None) -> str:
+def run(rounds: int, core: int | None) -> Table:
     """Start the router again and again on a database that is there, and return a table."""
     rows = []
     with tempfile.TemporaryDirectory(prefix="llm-router-benchmark-") as name:
@@ -35,7 +35,7 @@ def run(rounds: int, core: int | None) -> str:
             took, cpu = [ms for ms, _ in found], [ms for _, ms in found]
             span = f"{min(took):.0f} to {max(took):.0f}"
             rows.append([title, f"{median(took):.0f}", span, f"{median(cpu):.0f}"])
-    return table(f"{NAME}: {TITLE}", ["", "median ms", "lowest to highest", "CPU ms"], rows)
+    return Table(NAME, TITLE, ["", "median ms", "lowest to highest", "CPU ms"], rows)
 
 
 def _started(folder: Path, settings: dict[str, str], core: int | None) -> tuple[float, float]:
@@ -74,4 +74,4 @@ def _answers(address: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(run(5, None))
+    sys.stdout.write(render(run(5, None)))

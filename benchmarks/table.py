@@ -1,6 +1,8 @@
-"""The summaries as Markdown, which reads as well in a terminal as in the documentation."""
+"""What was found, as Markdown: it reads as well in a terminal as in the documentation."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+
+import msgspec
 
 from benchmarks.entrants import DIRECT
 from benchmarks.scenarios import Scenario
@@ -9,22 +11,32 @@ from benchmarks.summary import Spread, Summary
 Column = tuple[str, Callable[[Summary], str]]
 
 
-def render(scenario: Scenario, summaries: Sequence[Summary]) -> str:
-    """Return a heading and a table with a row for each contestant."""
+class Table(msgspec.Struct):
+    """The first column says what a row is about; the others are figures."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[str]]
+    note: str = ""
+
+
+def compared(scenario: Scenario, summaries: Sequence[Summary]) -> Table:
+    """Return a table with a row for each contestant."""
     columns = _columns(scenario)
-    titles = [title for title, _ in columns]
-    cells = ([show(summary) for _, show in columns] for summary in summaries)
-    return table(f"{scenario.name}: {scenario.title}", titles, cells)
+    rows = [[show(summary) for _, show in columns] for summary in summaries]
+    return Table(scenario.name, scenario.title, [title for title, _ in columns], rows)
 
 
-def table(heading: str, titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a heading and a table: the first column to the left, figures to the right."""
-    rows = [titles, *rows]
+def render(table: Table) -> str:
+    """Return a heading, the aligned table, and its note."""
+    rows = [table.columns, *table.rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [_line(row, widths) for row in rows]
     rule = "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|"
     lines.insert(1, rule.replace(":", "-", 1))
-    return "\n".join([f"### {heading}", "", *lines, ""])
+    note = [table.note, ""] if table.note else []
+    return "\n".join([f"### {table.name}: {table.title}", "", *lines, "", *note])
 
 
 def _columns(scenario: Scenario) -> list[Column]:

@@ -23,6 +23,7 @@ def test_one_round_finds_whole_answers_and_prints_a_table(tmp_path: Path) -> Non
     assert rows[0].split("|")[2].strip() == "CPU µs per request"
     assert [row.split()[1] for row in rows[1:3]] == ["pass-through", "keywords"]
     report = msgspec.json.decode(written.read_bytes())
+    assert [table["name"] for table in report["tables"]] == ["plain"]
     runs = {run["contestant"]: run["result"] for run in report["runs"]}
     assert all(run["answered"] and not run["bad"] for run in runs.values())
     assert set(runs["keywords"]["classifiers"]) == {"keywords"}

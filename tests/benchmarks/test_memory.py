@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from benchmarks import memory, proc, soak, starts
+from benchmarks.table import render
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -14,10 +15,12 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_starts_and_open_streams_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "_RUNS_A_ROUND", 1)
     monkeypatch.setattr(starts, "_SETTINGS", {"one process": {}})
-    assert "| one process |" in starts.run(1, None)
+    assert "| one process |" in render(starts.run(1, None))
     monkeypatch.setattr(memory, "_STREAMS", (3, 5))
     monkeypatch.setattr(memory, "_SETTLE_S", 0.1)
-    rows = [line.split() for line in memory.run(1, None).splitlines() if line.startswith("| ")]
+    rows = [
+        line.split() for line in render(memory.run(1, None)).splitlines() if line.startswith("| ")
+    ]
     assert [row[4] for row in rows if "round" in row] == ["3", "5"]
     assert [row for row in rows if "closed" in row]
 
@@ -25,7 +28,7 @@ def test_starts_and_open_streams_are_measured(monkeypatch: pytest.MonkeyPatch) -
 def test_a_soak_says_what_a_router_held_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(soak, "_SAMPLES", 2)
     monkeypatch.setattr(soak, "_LEAVING", 3)
-    lines = soak.run(0.4, None).splitlines()
+    lines = render(soak.run(0.4, None)).splitlines()
     assert [line.split()[1] for line in lines if ":0" in line] == ["0:00", "0:00", "0:00"]
     assert "6 clients that left" in lines[-1]
 
