@@ -19,7 +19,7 @@ CONNECTIONS = "the connections there are, and those by the descriptors there may
 BOUNDS = {
     "classify/api.py:ApiStep._calls": "_MAX_CALLS",
     "classify/cache.py:DecisionCache._kept": "its size",
-    "classify/evidence.py:Evidence._reasons": REQUEST,
+    "classify/evidence.py:Evidence._found": REQUEST,
     "classify/shadow.py:Shadow._under_way": "a number of prompts; what is beyond it is left out",
     "classify/vocabulary.py:Vocabulary._lengths": CONFIGURATION,
     "classify/vocabulary.py:Vocabulary._parts": CONFIGURATION,

@@ -6,7 +6,7 @@ wrote the vocabulary holds.
 
 from collections.abc import Iterable
 
-from llm_router.classify.structure import SIGNS
+from llm_router.classify.structure import form_of
 from llm_router.classify.vocabulary import tokens
 from llm_router.classify.weights import CATEGORIES
 from llm_router.classify.words import groups
@@ -23,10 +23,9 @@ def prior(examples: Iterable[Example]) -> dict[str, list[float]]:
         for ending, share in _SHARES:
             found[group.name + ending] = _centred(group.category, group.weight * share)
     for example in examples:
-        lower = example.line.text.lower()
-        for category, signs in SIGNS.items():
-            for name, weight in signs(example.line.text, lower, tokens(lower)):
-                found[name] = _centred(category, weight)
+        text = example.line.text
+        for sign in form_of(text, tokens(text.lower())).signs:
+            found[sign.name] = _centred(sign.category, sign.weight)
     return found
 
 

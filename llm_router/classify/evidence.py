@@ -1,68 +1,84 @@
 """What speaks for each category, summed up and in words, and the decision that follows."""
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import exp
+from operator import itemgetter
 
 from llm_router.classify.base import Decision
-from llm_router.classify.structure import SIGNS
+from llm_router.classify.structure import form_of
 
 # A second and a third word of the same group add less and less, further ones nothing.
 _COUNTED = (0.0, 1.0, 1.5, 1.75)
 _SHOWN = 4
 
+Speaking = tuple[str, float]  # for which category, and how much
+
 
 class Evidence:
     """Collects for the categories of `start`, which says what each of them begins with."""
 
-    __slots__ = ("_reasons", "_scores")
+    __slots__ = ("_found", "_scores")
 
     def __init__(self, start: dict[str, float]) -> None:
         self._scores = start.copy()
-        self._reasons: dict[str, list[str]] = {}
+        # What spoke for which category: words of one group, or a sign of form.
+        self._found: list[tuple[str, list[str] | str]] = []
 
-    def add(self, category: str, weight: float, found: list[str]) -> None:
-        """Count the words and phrases of one group that were found."""
-        if category in self._scores:
-            distinct = 1 if len(found) == 1 else min(len(set(found)), 3)
-            self._scores[category] += weight * _COUNTED[distinct]
-            self._reasons.setdefault(category, []).extend(found[:_SHOWN])
+    def add(self, hits: Mapping[int, list[str]], speaking: Sequence[Speaking]) -> None:
+        """Count words and phrases by the number of what they belong to."""
+        scores, said = self._scores, self._found
+        for number, found in hits.items():
+            category, weight = speaking[number]
+            if category in scores:
+                if len(found) > 1:
+                    weight *= _COUNTED[min(len(set(found)), 3)]
+                scores[category] += weight
+                said.append((category, found))
 
-    def add_form(self, text: str, lower: str, words: Sequence[str]) -> None:
-        for category, signs in SIGNS.items():
-            if category in self._scores:
-                for name, weight in signs(text, lower, words):
-                    self._scores[category] += weight
-                    self._reasons.setdefault(category, []).append(f"form: {name}")
+    def add_form(self, text: str, words: Collection[str]) -> None:
+        scores, said = self._scores, self._found
+        for sign in form_of(text, words).signs:
+            if sign.category in scores:
+                scores[sign.category] += sign.weight
+                said.append((sign.category, sign.reason))
 
     def decision(self, fallback: str) -> Decision:
         """Weigh the sums against each other; `fallback` is what nothing at all speaks for."""
-        scores = self._scores
-        if not self._reasons:
-            return Decision(fallback, "default", 1 / len(scores), "no keyword matched")
-        category, confidence, others = ranked(scores)
-        reasons = self._reasons.get(category)
+        if not self._found:
+            return Decision(fallback, "default", 1 / len(self._scores), "no keyword matched")
+        category, confidence, others = ranked(self._scores)
+        reasons: list[str] = []
+        for whose, found in self._found:
+            if whose == category:
+                if isinstance(found, str):
+                    reasons.append(found)
+                else:
+                    reasons += quoted(found[:_SHOWN])
         rule = rule_of("keywords", reasons) if reasons else "nothing speaks for another"
         return Decision(category, "keywords", confidence, rule, others)
 
 
 def ranked(scores: dict[str, float]) -> tuple[str, float, tuple[tuple[str, float], ...]]:
     """Return the category with the best score, its share of the odds, and the others' shares."""
-    names = sorted(scores, key=scores.__getitem__, reverse=True)
-    best = scores[names[0]]
-    odds = [math.exp(scores[name] - best) for name in names]
+    (first, best), *others = sorted(scores.items(), key=itemgetter(1), reverse=True)
+    total, odds = 1.0, []
+    for name, score in others:
+        odd = exp(score - best)
+        total += odd
+        odds.append((name, odd))
     # To the thousandth; `round` is exact about halves, which takes ten times as long.
-    unit = 1000 / sum(odds)
-    shares = [int(odd * unit + 0.5) / 1000 for odd in odds]
-    return names[0], shares[0], tuple(zip(names[1:], shares[1:], strict=True))
+    unit = 1000 / total
+    shares = []
+    for name, odd in odds:
+        shares.append((name, (odd * unit + 0.5) // 1 / 1000))
+    return first, (unit + 0.5) // 1 / 1000, tuple(shares)
+
+
+def quoted(words: Iterable[str]) -> list[str]:
+    """Return words as reasons: in quotes, the first few of them."""
+    return list(map(repr, words))
 
 
 def rule_of(step: str, reasons: Iterable[str]) -> str:
-    """Name the first few reasons: signs of form as they are, words in quotes."""
-    shown: list[str] = []
-    for reason in reasons:
-        said = reason if reason.startswith("form: ") else repr(reason)
-        if said not in shown:
-            shown.append(said)
-            if len(shown) == _SHOWN:
-                break
-    return f"{step}: {', '.join(shown)}"
+    """Name the first few reasons, each once."""
+    return f"{step}: {', '.join(list(dict.fromkeys(reasons))[:_SHOWN])}"

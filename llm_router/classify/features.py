@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from llm_router.classify.structure import SIGNS, count_numbers
+from llm_router.classify.structure import form_of
 from llm_router.classify.vocabulary import Hits
 from llm_router.classify.words import groups
 
@@ -42,22 +42,21 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits, length: in
     for number, entries in hits.items():
         count = 1 if len(entries) == 1 else min(len(set(entries)), _COUNTED)
         found += names[number][count]
-    for signs in SIGNS.values():
-        found += [name for name, _ in signs(text, lower, words)]
+    form = form_of(text, words)
+    found += [sign.name for sign in form.signs]
     if not found:
         found.append(NOTHING_KNOWN)
-    found += _shape(text, words, length)
+    found += _shape(text, words, length, form.numbers)
     if not hits:
         found.append("no known word")
-    if _how_many() in hits and not count_numbers(text):
+    if _how_many() in hits and not form.numbers:
         found.append("how many, without a number")
     return found
 
 
-def _shape(text: str, words: Sequence[str], length: int) -> Iterator[str]:
+def _shape(text: str, words: Sequence[str], length: int, numbers: int) -> Iterator[str]:
     stripped = text.strip()
     yield from _up_to("words", _LENGTHS, length)
-    numbers = count_numbers(text)
     if numbers * 10 > length:
         yield "many numbers for its length"
     spelled = len(_NUMBER_WORDS.intersection(words))

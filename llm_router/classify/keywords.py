@@ -5,15 +5,17 @@ confidence. docs/routing.md says how often that is right. A keyword that a user 
 their own decides at once.
 """
 
+from functools import cache
+
 from llm_router.classify.base import By, Decision, Prompt
-from llm_router.classify.evidence import Evidence
+from llm_router.classify.evidence import Evidence, Speaking
 from llm_router.classify.own import Cached
 from llm_router.classify.reading import read
 from llm_router.classify.vocabulary import tokens
 from llm_router.classify.words import builtin_words, groups
 from llm_router.routing.config import FALLBACK, RoutingConfig
 
-_HEAD_START = {FALLBACK: 0.3}
+_HEAD_START = 0.3  # of the fallback
 _CONFIGURED_WEIGHT = 2.0  # a keyword that a user added to a built-in category
 _HINT_WEIGHT = 1.6  # words of a category's own name or description
 _FOLLOW_UP_WORDS = 8
@@ -41,23 +43,33 @@ class Keywords:
             return reading
         lower, words = reading.lower, reading.words
         hinted = own.hinted(lower, words)
-        start = {name: _HEAD_START.get(name, 0.0) for name in (*own.learned, *hinted)}
+        start = dict.fromkeys((*own.learned, *hinted), 0.0)
         if not start:
             return Decision(own.fallback, "default", None, "no keyword matched")
+        if FALLBACK in start:
+            start[FALLBACK] = _HEAD_START
         evidence = Evidence(start)
-        self._weigh(lower, words, evidence)
-        for number, found in reading.wanted.items():
-            evidence.add(own.owners[number], _CONFIGURED_WEIGHT, found)
-        for name, found in hinted.items():
-            evidence.add(name, _HINT_WEIGHT, found)
-        evidence.add_form(reading.text, lower, words)
+        vocabulary = builtin_words()
+        evidence.add(vocabulary.hits(lower, words), _speaking())
+        if reading.wanted:
+            evidence.add(reading.wanted, [(name, _CONFIGURED_WEIGHT) for name in own.owners])
+        for number, (name, found) in enumerate(hinted.items()):
+            evidence.add({number: found}, [(name, _HINT_WEIGHT)] * len(hinted))
+        evidence.add_form(reading.text, words)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             earlier = prompt.context.lower()
-            self._weigh(earlier, tokens(earlier), evidence, _CONTEXT_SHARE)
+            hits = vocabulary.hits(earlier, tokens(earlier))
+            evidence.add(hits, _speaking_before())
         return evidence.decision(own.fallback)
 
-    def _weigh(self, lower: str, words: list[str], evidence: Evidence, share: float = 1.0) -> None:
-        table = groups()
-        for number, found in builtin_words().hits(lower, words).items():
-            group = table[number]
-            evidence.add(group.category, group.weight * share, found)
+
+@cache
+def _speaking() -> tuple[Speaking, ...]:
+    """Return what the words of each group speak for."""
+    return tuple((group.category, group.weight) for group in groups())
+
+
+@cache
+def _speaking_before() -> tuple[Speaking, ...]:
+    """Return the same for the words of the turn before."""
+    return tuple((category, weight * _CONTEXT_SHARE) for category, weight in _speaking())

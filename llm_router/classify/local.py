@@ -101,7 +101,7 @@ class Local:
             if name in said:
                 group, mark, _ = name.partition(", ")
                 if not mark or group not in said:
-                    yield said[name]
+                    yield repr(said[name])
             # "name, two" and ", three" say no more than the group itself.
             elif name.partition(", ")[0] not in said:
                 yield f"form: {name}"

@@ -24,6 +24,8 @@ _MAX_WALK = 5000  # messages looked at, from the end
 _MAX_PARTS = 500  # of one message's content, from either end
 _LONG_BYTES = 256 * 1024  # from here on a JSON string is clipped before it is decoded
 
+_SHORT_BYTES = 4096  # up to here it is worth while to try and read all messages at once
+
 _USER = b'"user"'
 _ASSISTANT = b'"assistant"'
 _TEXT_PARTS = (b'"text"', b'"input_text"')
@@ -51,11 +53,21 @@ _QUERY = re.compile(r"<user_query>([^<]{1,6000})</user_query>")
 _TITLE = "Generate a title for this conversation"
 
 
+class _Said(msgspec.Struct, gc=False):
+    role: str
+    content: str
+
+
+_said_in = msgspec.json.Decoder(list[_Said]).decode
+
+
 def peel(messages: bytes, *, has_tools: bool = False) -> Prompt:
     """Return what the human's last message says, reading the JSON array from its end.
 
     Raises InvalidRequest when a message that is read has a key twice.
     """
+    if len(messages) <= _SHORT_BYTES and (plain := _plain(messages)) is not None:
+        return _peel_plain(plain, has_tools)
     text: str | None = None
     has_history = is_step = False
     for place, raw in enumerate(islice(latest_first(messages), _MAX_WALK)):
@@ -73,6 +85,42 @@ def peel(messages: bytes, *, has_tools: bool = False) -> Prompt:
             where = f"messages[{len(_list.decode(messages)) - 1 - place}]"
             raise InvalidRequest(f"{where} is ambiguous: {exc}.", param=where) from None
         if said is not None:
+            if text is not None:
+                return _prompt(text, said[:CONTEXT_CHARS], has_history, has_tools, is_step)
+            text = said
+    return _prompt(text or "", "", has_history, has_tools, is_step)
+
+
+def _plain(messages: bytes) -> list[_Said] | None:
+    """Return messages that are a role and a text each; None where any may hold more than these.
+
+    Two keys and two values are eight quotes. If all messages together have no more than that, no
+    key stands in one of them twice.
+    """
+    quotes = messages.count(b'"')
+    if b"\\" in messages:
+        if b"\\\\" in messages:
+            return None  # a backslash before a quote may itself be escaped
+        quotes -= messages.count(b'\\"')
+    if quotes % 8:
+        return None
+    try:
+        said = _said_in(messages)
+    except msgspec.DecodeError:
+        return None
+    return said if quotes == 8 * len(said) else None
+
+
+def _peel_plain(messages: list[_Said], has_tools: bool) -> Prompt:
+    text: str | None = None
+    has_history = is_step = False
+    for message in reversed(messages):
+        if message.role == "assistant":
+            if text is None:
+                is_step = True
+            else:
+                has_history = True
+        elif message.role == "user" and (said := _unwrap(message.content)) is not None:
             if text is not None:
                 return _prompt(text, said[:CONTEXT_CHARS], has_history, has_tools, is_step)
             text = said
@@ -130,17 +178,19 @@ def _said(raw: bytes) -> str | None:
 
 def _unwrap(text: str) -> str | None:
     """Take off what agent clients put around the human's words; None when nothing remains."""
-    while (begin := text.find(_INTERNAL_BEGIN)) >= 0:
+    while _INTERNAL_BEGIN in text:
+        begin = text.find(_INTERNAL_BEGIN)
         end = text.find(_INTERNAL_END, begin)
         text = text[:begin] + (text[end + len(_INTERNAL_END) :] if end >= 0 else "")
         if not text.strip():
             return None
     text = text.strip()
-    while text.startswith("[") and (match := _QUEUED.match(text) or _STAMP.match(text)):
+    while text[:1] == "[" and (match := _QUEUED.match(text) or _STAMP.match(text)):
         text = text[match.end() :].lstrip()
-    body, mark, tail = text.rpartition(_RUNTIME)
-    if mark and "\n" not in tail:
-        text = body.rstrip()
+    if _RUNTIME in text:
+        body, _, tail = text.rpartition(_RUNTIME)
+        if "\n" not in tail:
+            text = body.rstrip()
     return clip(text)
 
 

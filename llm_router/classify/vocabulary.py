@@ -60,7 +60,9 @@ class Vocabulary:
     def __init__(self, anywhere: Iterable[Entry], openings: Iterable[Entry] = ()) -> None:
         self._parts: dict[str, list[int]] = {}
         self._anywhere = _Table(self._spaced(anywhere))
+        openings = tuple(openings)
         self._openings = _Table(self._spaced(openings))
+        self._has_openings = bool(openings)
         # By the first character: the lengths that begin with it, the longest first.
         self._lengths: dict[str, list[int]] = {}
         for part in sorted(self._parts, key=len, reverse=True):
@@ -78,13 +80,15 @@ class Vocabulary:
             elif entry:
                 self._parts.setdefault(entry, []).append(number)
 
-    def hits(self, lower: str, tokens: Sequence[str]) -> Hits:
+    def hits(self, lower: str, tokens: list[str]) -> Hits:
         """Return what was found in a text in lower case, by number."""
         found: Hits = defaultdict(list)
-        self._anywhere.look(tokens, len(tokens), found)
+        padded = [*tokens, ""]
+        self._anywhere.look(tokens, padded, found)
         if self._parts and not lower.isascii():
             self._look_inside(lower, found)
-        self._openings.look(tokens, _opening(tokens), found)
+        if self._has_openings:
+            self._openings.look(tokens[: _opening(tokens)], padded, found)
         return found
 
     def _look_inside(self, lower: str, found: Hits) -> None:
@@ -102,7 +106,7 @@ class Vocabulary:
 
 
 class _Node(Struct):
-    """What was read since a word or phrase began, whose it is, and what may follow."""
+    """What was read since a phrase began, whose it is, and what may follow."""
 
     text: str
     numbers: list[int] = []
@@ -113,39 +117,45 @@ class _Table:
     """Words, phrases and stems. A stem counts where its word is not an entry of its own."""
 
     def __init__(self, entries: Iterable[tuple[str, list[str], int]]) -> None:
-        self._known: dict[str, _Node] = {}
+        # By a first word: whose it is alone, and what may follow.
+        self._known: dict[str, tuple[list[int], dict[str, _Node]]] = {}
         self._stems: dict[str, list[Entry]] = {}
         for entry, words, number in entries:
             if entry.endswith("*") and len(words) == 1 and len(words[0]) >= _STEM:
                 self._stems.setdefault(words[0][:_STEM], []).append((words[0], number))
             else:
                 self._add(words, number)
-        for token, node in self._known.items():
-            node.numbers = node.numbers or self._by_stem(token)
+        for token, (numbers, _) in self._known.items():
+            numbers += () if numbers else self._by_stem(token)
 
     def _add(self, words: list[str], number: int) -> None:
         first, *others = words
-        node = self._known.get(first)
-        if node is None:
-            node = self._known[first] = _Node(first)
+        known = self._known.get(first)
+        if known is None:
+            known = self._known[first] = [], {}
+        text, (numbers, nexts) = first, known
         for word in others:
-            following = node.nexts.get(word)
-            if following is None:
-                following = node.nexts[word] = _Node(f"{node.text} {word}")
-            node = following
-        node.numbers.append(number)
+            text = f"{text} {word}"
+            node = nexts.get(word)
+            if node is None:
+                node = nexts[word] = _Node(text)
+            numbers, nexts = node.numbers, node.nexts
+        numbers.append(number)
 
-    def look(self, tokens: Sequence[str], end: int, found: Hits) -> None:
-        """Add to `found` what begins at one of the first `end` tokens."""
-        known, stems, length = self._known, self._stems, len(tokens)
-        for at, token in enumerate(tokens[:end], 1):
+    def look(self, begins: list[str], tokens: list[str], found: Hits) -> None:
+        """Add to `found` what begins at one of the first tokens, which are `begins`.
+
+        The last of `tokens` is no word.
+        """
+        known, stems = self._known, self._stems
+        for at, token in enumerate(begins, 1):
             if token in known:
-                node = known[token]
-                for number in node.numbers:
+                numbers, nexts = known[token]
+                for number in numbers:
                     found[number].append(token)
                 # Many words begin phrases, few of them are followed by the next word of one.
-                if at < length and tokens[at] in node.nexts:
-                    _follow(node.nexts[tokens[at]], tokens, at + 1, found)
+                if tokens[at] in nexts:
+                    _follow(nexts[tokens[at]], tokens, at + 1, found)
             elif len(token) >= _STEM and token[:_STEM] in stems:
                 for number in self._by_stem(token):
                     found[number].append(token)
@@ -155,17 +165,15 @@ class _Table:
         return [number for stem, number in stems if token.startswith(stem)]
 
 
-def _follow(node: _Node | None, tokens: Sequence[str], at: int, found: Hits) -> None:
+def _follow(node: _Node | None, tokens: list[str], at: int, found: Hits) -> None:
     while node is not None:
         for number in node.numbers:
             found[number].append(node.text)
-        if not node.nexts or at >= len(tokens):
-            return
-        node = node.nexts.get(tokens[at])
+        node = node.nexts.get(tokens[at]) if node.nexts else None
         at += 1
 
 
-def _opening(tokens: Sequence[str]) -> int:
+def _opening(tokens: list[str]) -> int:
     """Return how many tokens an opening may begin at: those of courtesy and the next."""
     for place, token in enumerate(tokens[:_OPENING], 1):
         if token not in COURTESY:

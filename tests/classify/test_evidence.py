@@ -7,9 +7,13 @@ def evidence(**start: float) -> Evidence:
     return Evidence(start or {"code": 0.0, "reasoning": 0.0})
 
 
+def add(to: Evidence, category: str, weight: float, words: list[str]) -> None:
+    to.add({0: words}, [(category, weight)])
+
+
 def confidence_with(*words: str) -> float:
     collected = evidence()
-    collected.add("code", 1.0, list(words))
+    add(collected, "code", 1.0, list(words))
     return collected.decision("reasoning").confidence or 0
 
 
@@ -26,14 +30,14 @@ def test_the_same_word_counts_once() -> None:
 
 def test_what_speaks_for_a_category_that_is_gone_is_left_out() -> None:
     collected = evidence(code=0.0)
-    collected.add("reasoning", 5.0, ["why"])
-    collected.add_form("Why?", "why?", ["why"])
+    add(collected, "reasoning", 5.0, ["why"])
+    collected.add_form("Why?", ["why"])
     assert collected.decision("code").by == "default"
 
 
 def test_the_sums_become_shares_that_are_ranked() -> None:
     collected = evidence(code=0.0, reasoning=0.0, conversation=0.3)
-    collected.add("reasoning", 1.0, ["why"])
+    add(collected, "reasoning", 1.0, ["why"])
     decision = collected.decision("conversation")
     assert decision.category == "reasoning"
     assert [name for name, _ in decision.runners_up] == ["conversation", "code"]
@@ -43,15 +47,15 @@ def test_the_sums_become_shares_that_are_ranked() -> None:
 
 def test_the_rule_shows_four_reasons_words_in_quotes() -> None:
     collected = evidence()
-    collected.add("code", 1.0, ["git", "git", "sql"])
-    collected.add_form("a_b()", "a_b()", ["a_b"])
-    collected.add("code", 1.0, ["css"])
+    add(collected, "code", 1.0, ["git", "git", "sql"])
+    collected.add_form("a_b()", ["a_b"])
+    add(collected, "code", 1.0, ["css"])
     rule = collected.decision("code").rule
     assert rule == "keywords: 'git', 'sql', form: calls in code, form: names in code"
 
 
 def test_a_head_start_may_win_against_a_weak_sign() -> None:
     collected = evidence(code=3.0, reasoning=0.0)
-    collected.add("reasoning", 1.0, ["why"])
+    add(collected, "reasoning", 1.0, ["why"])
     decision = collected.decision("reasoning")
     assert (decision.category, decision.rule) == ("code", "nothing speaks for another")

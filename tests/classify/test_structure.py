@@ -5,15 +5,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from llm_router.classify.structure import SIGNS
+from llm_router.classify.structure import form_of
 from llm_router.classify.vocabulary import tokens
 from tests.fakes.effort import examples
 
 
 def signs(text: str) -> set[str]:
-    lower = text.lower()
-    words = tokens(lower)
-    return {name for show in SIGNS.values() for name, _ in show(text, lower, words)}
+    return {sign.name for sign in form_of(text, tokens(text.lower())).signs}
 
 
 @pytest.mark.parametrize(

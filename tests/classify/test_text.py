@@ -187,6 +187,34 @@ def test_a_key_that_stands_twice_is_refused(message: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    "other",
+    [b'{"content":1}', b'{"role":"user"}', b'"","","",""', rb'{"role":"x","content":"\\"}'],
+    ids=["a role less", "a content less", "texts", "a backslash"],
+)
+def test_a_key_that_stands_twice_is_not_made_up_for_by_another_message(other: bytes) -> None:
+    """F58: quotes are counted over all messages of a short request."""
+    message = rb'{"role":"user","content":"\\","content":"b"}'
+    with pytest.raises(InvalidRequest, match="twice"):
+        peel(raw(b"[" + other + b"," + message + b"]"))
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda role, content, more: {"role": role, "content": content, **more},
+            st.sampled_from(["user", "assistant", "system", "tool"]),
+            st.text() | st.text('"\\u ').map(lambda text: text + "x") | st.none(),
+            st.just({}) | st.just({"name": "bob"}),
+        ),
+        max_size=5,
+    )
+)
+def test_a_short_request_is_read_as_a_long_one_is(messages: list[Any]) -> None:
+    """F58: the quick way takes only what it may, and says the same."""
+    assert peel(raw(messages)) == peel(b" " * 5000 + raw(messages))
+
+
+@pytest.mark.parametrize(
     "messages",
     [
         [],
