@@ -27,6 +27,9 @@ class AiohttpOutlet:
 
     async def open(self, headers: Mapping[str, str]) -> None:
         self.response = web.StreamResponse(headers=headers)
+        if not self.is_chunked:
+            # Without a length and chunks only the connection's end can tell; aiohttp would keep it.
+            self.response.force_close()
         self._writer = await self.response.prepare(self._request)
         if self._writer is not None:
             self._writer.send_headers()

@@ -198,3 +198,16 @@ async def test_what_is_no_sound_http_is_refused_and_the_connection_closed(
         async with asyncio.timeout(PATIENCE_S):
             assert await caller.reader.read() == b""
     assert (await post(shared.url, chat_body())).status == 200
+
+
+async def test_the_end_of_a_stream_without_chunks_is_the_connections(router: Router) -> None:
+    """F61: a client of HTTP/1.0 that would keep the connection used to wait for ever."""
+    raw = request(chat_body(stream=True), headers={"Connection": "keep-alive"})
+    async with calling(router.url) as caller:
+        caller.writer.write(raw.replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1))
+        async with asyncio.timeout(PATIENCE_S):
+            answer = await caller.reader.read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.0 200 OK")
+    assert b"keep-alive" not in head.lower()
+    assert body.endswith(b"data: [DONE]\n\n")
