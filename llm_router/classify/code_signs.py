@@ -53,7 +53,7 @@ _OF_A_LINE = (
 _arrow = search(r"=> ?[{(]")
 
 
-def add_code(text: str, shape: str, found: list[Sign]) -> None:
+def add_code(text: str, shape: str, numbers: int, found: list[Sign]) -> None:
     """Add the signs of code that a text of that shape shows to `found`."""
     has_rare, has_operator, has_colon = "(" in shape, "+" in shape, ":" in shape
     is_mixed = "aA" in shape
@@ -87,7 +87,7 @@ def add_code(text: str, shape: str, found: list[Sign]) -> None:
         or "Exception in thread" in text
         or "panicked at" in text
         or "core dumped" in text
-        or ("0" in shape and "exit code " in text and _exit_code(text))
+        or (numbers and "exit code " in text and _exit_code(text))
     ):
         found.append(_ERROR)
 

@@ -53,7 +53,7 @@ class Evidence:
                 if isinstance(found, str):
                     reasons.append(found)
                 else:
-                    reasons += quoted(found[:_SHOWN])
+                    reasons += map(repr, found[:_SHOWN])
         rule = rule_of("keywords", reasons) if reasons else "nothing speaks for another"
         return Decision(category, "keywords", confidence, rule, others)
 
@@ -74,11 +74,11 @@ def ranked(scores: dict[str, float]) -> tuple[str, float, tuple[tuple[str, float
     return first, (unit + 0.5) // 1 / 1000, tuple(shares)
 
 
-def quoted(words: Iterable[str]) -> list[str]:
-    """Return words as reasons: in quotes, the first few of them."""
-    return list(map(repr, words))
-
-
 def rule_of(step: str, reasons: Iterable[str]) -> str:
-    """Name the first few reasons, each once."""
-    return f"{step}: {', '.join(list(dict.fromkeys(reasons))[:_SHOWN])}"
+    """Name the first few reasons, each once; words are given in quotes."""
+    shown: dict[str, None] = {}
+    for reason in reasons:
+        shown[reason] = None
+        if len(shown) == _SHOWN:
+            break
+    return f"{step}: {', '.join(shown)}"

@@ -5,16 +5,17 @@ length, numbers, how it begins and ends. The words themselves are looked up besi
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 
 from llm_router.classify.structure import form_of
 from llm_router.classify.vocabulary import Hits
 from llm_router.classify.words import groups
 
-# Only how short a text is says something: a long one may be anything.
-_LENGTHS = (2, 3, 5)
-_LINES = (1, 5, 20)
+# How many words and further lines there are at least. Only how short a text is says something: a
+# long one may be anything.
+_LENGTHS = ((2, "words >= 2"), (3, "words >= 3"), (5, "words >= 5"))
+_LINES = ((1, "lines >= 1"), (5, "lines >= 5"), (20, "lines >= 20"))
 NOTHING_KNOWN = "no known word and no sign"
 _COUNTED = 3  # further words of a group add nothing
 
@@ -46,7 +47,7 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits, length: in
     found += [sign.name for sign in form.signs]
     if not found:
         found.append(NOTHING_KNOWN)
-    found += _shape(text, words, length, form.numbers)
+    _add_shape(text, words, length, form.numbers, found)
     if not hits:
         found.append("no known word")
     if _how_many() in hits and not form.numbers:
@@ -54,46 +55,39 @@ def features(text: str, lower: str, words: Sequence[str], hits: Hits, length: in
     return found
 
 
-def _shape(text: str, words: Sequence[str], length: int, numbers: int) -> Iterator[str]:
+def _add_shape(
+    text: str, words: Sequence[str], length: int, numbers: int, found: list[str]
+) -> None:
     stripped = text.strip()
-    yield from _up_to("words", _LENGTHS, length)
+    _add_reached(_LENGTHS, length, found)
     if numbers * 10 > length:
-        yield "many numbers for its length"
-    spelled = len(_NUMBER_WORDS.intersection(words))
-    if spelled:
-        yield "a number in words"
-        if spelled > 1:
-            yield "numbers in words"
+        found.append("many numbers for its length")
+    if spelled := _NUMBER_WORDS.intersection(words):
+        found.append("a number in words")
+        if len(spelled) > 1:
+            found.append("numbers in words")
     last = stripped[-1:]
     if "?" in text or "\uff1f" in text:
-        yield "asks"
+        found.append("asks")
         if numbers > 1:
-            yield "asks with numbers"
+            found.append("asks with numbers")
         if last not in "?\uff1f":
-            yield "asks, then goes on"
+            found.append("asks, then goes on")
     if last.isalnum():
-        yield "no mark at its end"
+        found.append("no mark at its end")
     if "\n" in stripped:
-        yield from _up_to("lines", _LINES, stripped.count("\n"))
+        _add_reached(_LINES, stripped.count("\n"), found)
     if stripped[:1].islower():
-        yield "begins in lower case"
+        found.append("begins in lower case")
     if '"' in text or "\u201c" in text or "\u00ab" in text:
-        yield "a quotation"
+        found.append("a quotation")
 
 
-def _up_to(what: str, steps: tuple[int, ...], amount: int) -> tuple[str, ...]:
-    names = _step_names(what, steps)
-    reached = 0
-    for step in steps:
+def _add_reached(steps: tuple[tuple[int, str], ...], amount: int, found: list[str]) -> None:
+    for step, name in steps:
         if amount < step:
-            break
-        reached += 1
-    return names[:reached]
-
-
-@cache
-def _step_names(what: str, steps: tuple[int, ...]) -> tuple[str, ...]:
-    return tuple(f"{what} >= {step}" for step in steps)
+            return
+        found.append(name)
 
 
 @cache

@@ -97,14 +97,12 @@ class Local:
         table = groups()
         said = {table[number].name: entries[0] for number, entries in hits.items()}
         known = [name for name in found if name in speaking]
-        for name in sorted(known, key=speaking.__getitem__, reverse=True):
-            if name in said:
-                group, mark, _ = name.partition(", ")
-                if not mark or group not in said:
-                    yield repr(said[name])
+        known.sort(key=speaking.__getitem__, reverse=True)
+        for name in known:
             # "name, two" and ", three" say no more than the group itself.
-            elif name.partition(", ")[0] not in said:
-                yield f"form: {name}"
+            if ", " in name and name.partition(", ")[0] in said:
+                continue
+            yield repr(said[name]) if name in said else f"form: {name}"
 
 
 def _add_users_words(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from llm_router.classify.base import Decision
-from llm_router.classify.evidence import quoted, rule_of
+from llm_router.classify.evidence import rule_of
 from llm_router.classify.vocabulary import Entry, Hits, Vocabulary, inflections, tokens
 from llm_router.routing.config import FALLBACK, Category, RoutingConfig
 
@@ -75,7 +75,7 @@ class Own(Struct, frozen=True):
         ranked = sorted(found, key=lambda name: (-len(found[name]), -len("".join(found[name]))))
         confidence = 1 - 0.1 * 0.5 ** (len(found[ranked[0]]) - 1)
         others = tuple((name, round(1 - confidence, 3)) for name in ranked[1:])
-        rule = rule_of("keywords", quoted(found[ranked[0]]))
+        rule = rule_of("keywords", map(repr, found[ranked[0]]))
         return Decision(ranked[0], "keywords", confidence, rule, others)
 
 

@@ -44,7 +44,8 @@ def _operation(operator: str) -> tuple[str, Search]:
     return operator, search(rf"{re.escape(operator)}(?:{'|'.join(places)})")
 
 
-_OPERATIONS = tuple(map(_operation, "-+*/^=<>"))
+_OPERATIONS = {ord(operator): pattern for operator, pattern in map(_operation, "-+*/^=<>")}
+_NO_OPERATORS = bytes(code for code in range(256) if code not in _OPERATIONS)
 _FURTHER_OPERATIONS = tuple(map(_operation, "\u00d7\u00f7≤≥"))
 _math_sign = search("[∑∫√π∈≠≤≥]")
 _formula_in_dollars = search(r"\$[^$\n]{1,80}\$")
@@ -81,7 +82,7 @@ def form_of(text: str, words: Sized) -> Form:
     numbers = _count_numbers(text, shape, is_ascii)
     last, length = text.rstrip()[-1:], len(words)
     found: list[Sign] = []
-    add_code(text, shape, found)
+    add_code(text, shape, numbers, found)
     if _has_formula(text, shape, numbers, is_ascii):
         found.append(_FORMULA)
     if numbers:
@@ -121,8 +122,10 @@ def _count_numbers(text: str, shape: str, is_ascii: bool) -> int:
 
 
 def _has_formula(text: str, shape: str, numbers: int, is_ascii: bool) -> object:
-    if numbers and "+" in shape and has_one(_OPERATIONS, text):
-        return True
+    if numbers and "+" in shape:
+        for operator in set(text.encode("ascii", "ignore").translate(None, _NO_OPERATORS)):
+            if _OPERATIONS[operator](text):
+                return True
     if not is_ascii and ((numbers and has_one(_FURTHER_OPERATIONS, text)) or _math_sign(text)):
         return True
     return "(" in shape and (

@@ -147,12 +147,14 @@ class _Table:
 
         The last of `tokens` is no word.
         """
-        known, stems = self._known, self._stems
+        known, stems = self._known.get, self._stems
         for at, token in enumerate(begins, 1):
-            if token in known:
-                numbers, nexts = known[token]
-                for number in numbers:
-                    found[number].append(token)
+            entry = known(token)
+            if entry is not None:
+                numbers, nexts = entry
+                if numbers:
+                    for number in numbers:
+                        found[number].append(token)
                 # Many words begin phrases, few of them are followed by the next word of one.
                 if tokens[at] in nexts:
                     _follow(nexts[tokens[at]], tokens, at + 1, found)
@@ -169,7 +171,9 @@ def _follow(node: _Node | None, tokens: list[str], at: int, found: Hits) -> None
     while node is not None:
         for number in node.numbers:
             found[number].append(node.text)
-        node = node.nexts.get(tokens[at]) if node.nexts else None
+        if not node.nexts:
+            return
+        node = node.nexts.get(tokens[at])
         at += 1
 
 

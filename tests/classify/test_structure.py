@@ -112,6 +112,7 @@ _FRAGMENTS = (
 @given(st.lists(st.sampled_from(_FRAGMENTS), max_size=12).map("".join))
 @example("x#def a(")
 @example("a++print(")
+@example("exit code ٣")
 def test_the_quick_search_finds_what_the_plain_pattern_finds(text: str) -> None:
     found = signs(text)
     for name, pattern in _PLAIN.items():
