@@ -5,13 +5,15 @@ seconds, durations milliseconds, money nano-USD. Field order is the wire order (
 append fields, with a default, so that an older journal can still be read.
 """
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 Outcome = Literal["completed", "failed", "truncated", "abandoned", "lost"]
 CostSource = Literal["provider", "reconciled", "computed", "estimated", "unknown"]
 Kind = Literal["chat", "classifier"]
+
+T = TypeVar("T")
 
 
 class Usage(Struct, frozen=True, array_like=True, gc=False):
@@ -111,6 +113,68 @@ class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
     note: str | None = None
 
 
+class Labels(Struct, frozen=True, array_like=True, gc=False):
+    """What a served request has in common with many others, and they say only once to SQLite.
+
+    `model` was asked for and answered under the name `answered_as`.
+    """
+
+    requested_model: str | None
+    is_stream: bool
+    client_key: str | None
+    category: str
+    classifier: str
+    runner_up: str | None
+    skipped: str | None
+    left_out: str | None
+    model: str
+    answered_as: str | None
+    provider: str | None
+    cost_source: CostSource
+    note: str | None
+
+
+class RequestSent(Struct, Generic[T], frozen=True, array_like=True, gc=False, tag="rx"):
+    """What a request begins with, up to its first call, which is about to leave.
+
+    `told` are the entries that say so. They are read as they lie there, because what follows
+    mostly says it again.
+    """
+
+    id: str
+    told: T
+
+
+class RequestServed(Struct, Generic[T], frozen=True, array_like=True, gc=False, tag="rv"):
+    """All there is to say of a request that its first and only call answered, and of that call.
+
+    The call's id is `<id>.1`. Both are completed, with status 200, and their cost is known.
+    `labels` are Labels, read as they lie there: few are unlike all others.
+    """
+
+    id: str
+    labels: T
+    at: float
+    session: str | None
+    confidence: float | None
+    classifier_ms: int
+    rule: str | None
+    runner_up_confidence: float | None
+    sent_at: float
+    generation_id: str | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cached_tokens: int | None
+    reasoning_tokens: int | None
+    nanousd: int
+    attempt_first_chunk_ms: int | None
+    attempt_ms: int
+    finished_at: float
+    time_to_first_chunk_ms: int | None
+    total_ms: int
+    overhead_ms: int
+
+
 class ShadowDecided(Struct, frozen=True, array_like=True, gc=False, tag="sd"):
     """What the classifier in force decided on a text, and what another mode says to it."""
 
@@ -172,11 +236,10 @@ class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     force: Literal["open", "closed", "off"] | None = None
 
 
-Entry = (
-    RequestStarted
-    | RequestDecided
+Beginning = RequestStarted | RequestDecided | AttemptStarted
+Plain = (
+    Beginning
     | RequestFinished
-    | AttemptStarted
     | AttemptAnswered
     | AttemptFinished
     | BreakerChanged
@@ -184,3 +247,5 @@ Entry = (
     | SessionKept
     | TextKept
 )
+Entry = Plain | RequestSent[tuple[Beginning, ...]] | RequestServed[Labels]
+ReadEntry = Plain | RequestSent[Raw] | RequestServed[Raw]

@@ -6,136 +6,60 @@ garbage collector need not look at, and few calls per entry.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw
 
-from llm_router.clock import utc_text
 from llm_router.ledger.entry import (
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
+    Beginning,
     BreakerChanged,
     Cost,
-    CostSource,
-    Entry,
-    Kind,
-    Outcome,
+    ReadEntry,
     RequestDecided,
     RequestFinished,
+    RequestSent,
+    RequestServed,
     RequestStarted,
     SessionKept,
     ShadowDecided,
     TextKept,
     Usage,
 )
+from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
+from llm_router.ledger.served import (
+    MAX_NANOUSD,
+    MAX_TOKENS,
+    Served,
+    call_of,
+    is_sound,
+    read_labels,
+    told,
+)
+from llm_router.ledger.stamps import stamp
 
-# What a provider can claim and sums must bear; beyond it the number is unknown.
-_MAX_TOKENS = 1_000_000_000
-_MAX_NANOUSD = 10**15
-
-
-class RequestRow(Struct, gc=False):
-    """What a batch says of one request; None where it says nothing. Fields are columns."""
-
-    id: str
-    process: str
-    started_at: str
-    requested_model: str | None = None
-    is_stream: int = 0
-    client_key: str | None = None
-    session: str | None = None
-    category: str | None = None
-    classifier: str | None = None
-    confidence: float | None = None
-    classifier_ms: int | None = None
-    finished_at: str | None = None
-    outcome: Outcome | None = None
-    http_status: int | None = None
-    error_class: str | None = None
-    served_model: str | None = None
-    attempts: int = 0
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_nanousd: int | None = None
-    cost_source: CostSource | None = None
-    time_to_first_chunk_ms: int | None = None
-    total_ms: int | None = None
-    overhead_ms: int | None = None
-    rule: str | None = None
-    runner_up: str | None = None
-    runner_up_confidence: float | None = None
-    skipped: str | None = None
-    left_out: str | None = None
-
-
-class AttemptRow(Struct, gc=False):
-    """What a batch says of one upstream call; None where it says nothing. Fields are columns."""
-
-    id: str
-    process: str
-    started_at: str
-    request_id: str = ""
-    seq: int = 0
-    kind: Kind = "chat"
-    model: str = ""
-    served_model: str | None = None
-    provider: str | None = None
-    generation_id: str | None = None
-    finished_at: str | None = None
-    outcome: Outcome | None = None
-    http_status: int | None = None
-    error_class: str | None = None
-    note: str | None = None
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_nanousd: int | None = None
-    cost_source: CostSource | None = None
-    time_to_first_chunk_ms: int | None = None
-    total_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """How far a batch moves one journal segment; it is void unless that begins at `start`."""
-
-    segment: str
-    start: int
-    end: int
-
-
-@dataclass(slots=True)
-class Batch:
-    """Rows and the journal positions they came from: written together or not at all.
-
-    `begun` are the ids of those requests and attempts whose beginning is among the entries, so no
-    earlier batch should have written them.
-    """
-
-    requests: dict[str, RequestRow] = field(default_factory=dict)
-    attempts: dict[str, AttemptRow] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
-    breakers: list[BreakerChanged] = field(default_factory=list)
-    shadows: list[ShadowDecided] = field(default_factory=list)
-    sessions: list[SessionKept] = field(default_factory=list)
-    texts: list[TextKept] = field(default_factory=list)
-    advances: list[Advance] = field(default_factory=list)
+_read_beginning = msgspec.msgpack.Decoder(list[Beginning]).decode
 
 
 class Fold:
-    """Collects the entries of one batch. `now` (unix seconds) stands in for a missing start."""
+    """Collects the entries of one batch. `now` (unix seconds) stands in for a missing start.
+
+    `misread` are what went wrong with entries that hold something a newer program wrote.
+    """
 
     def __init__(self, now: float) -> None:
-        self.batch = Batch()
-        self._requests, self._attempts = self.batch.requests, self.batch.attempts
+        self.misread: list[ValueError] = []
+        self._batch = Batch()
+        self._requests, self._attempts = self._batch.requests, self._batch.attempts
+        self._served, self._begun = self._batch.served, self._batch.begun
+        self._sent: dict[str, tuple[Raw, str]] = {}
         self._now = now
         self._folds: dict[type, Callable[[Any, str], None]] = {
+            RequestSent: self._request_sent,
+            RequestServed: self._request_served,
             RequestStarted: self._request_started,
             RequestDecided: self._request_decided,
             RequestFinished: self._request_finished,
@@ -148,24 +72,67 @@ class Fold:
             TextKept: self._text_kept,
         }
 
-    def add(self, entries: Iterable[Entry], process: str) -> None:
+    @property
+    def batch(self) -> Batch:
+        """What all entries so far come to."""
+        while self._sent:
+            self._begin(next(iter(self._sent)))
+        return self._batch
+
+    def add(self, entries: Iterable[ReadEntry], process: str) -> None:
         """Fold entries in the order they were appended; the later says the truth."""
         folds = self._folds
         for entry in entries:
             folds[type(entry)](entry, process)
 
+    def _request_sent(self, entry: RequestSent[Raw], process: str) -> None:
+        self._sent[entry.id] = entry.told, process
+
+    def _request_served(self, entry: RequestServed[Raw], process: str) -> None:
+        id = entry.id
+        try:
+            if id in self._sent:
+                if is_sound(entry):
+                    self._group(process, bytes(entry.labels)).append(entry)
+                    del self._sent[id]
+                    return
+                self._begin(id)
+            entries = told(entry)
+        except ValueError as exc:
+            self.misread.append(exc)
+            return
+        may_be_written = id not in self._begun
+        self.add(entries, process)
+        if may_be_written:
+            self._begun -= {id, call_of(id)}
+
+    def _group(self, process: str, labels: bytes) -> list[RequestServed[Raw]]:
+        """Return those that are served alike. Raises ValueError for labels that cannot be read."""
+        if (group := self._served.get((process, labels))) is None:
+            group = Served(len(self._served), process, read_labels(labels))
+            self._served[process, labels] = group
+        return group.entries
+
+    def _begin(self, id: str) -> None:
+        """Tell how a request began that is not served within the batch."""
+        entries, process = self._sent.pop(id)
+        try:
+            self.add(_read_beginning(entries), process)
+        except ValueError as exc:
+            self.misread.append(exc)
+
     def _request_started(self, entry: RequestStarted, process: str) -> None:
         row = RequestRow(
             entry.id,
             process,
-            _text(entry.at),
+            stamp(entry.at),
             entry.requested_model,
             int(entry.is_stream),
             entry.client_key,
             entry.session,
         )
         self._requests.setdefault(entry.id, row)
-        self.batch.begun.add(entry.id)
+        self._begun.add(entry.id)
 
     def _request_decided(self, entry: RequestDecided, process: str) -> None:
         row = self._requests.get(entry.id) or self._request(entry.id, process, self._now)
@@ -191,14 +158,14 @@ class Fold:
         row = AttemptRow(
             entry.id,
             process,
-            _text(entry.at),
+            stamp(entry.at),
             entry.request_id,
             entry.seq,
             entry.kind,
             entry.model,
         )
         self._attempts.setdefault(entry.id, row)
-        self.batch.begun.add(entry.id)
+        self._begun.add(entry.id)
 
     def _attempt_answered(self, entry: AttemptAnswered, process: str) -> None:
         row = self._attempts.get(entry.id) or self._attempt(entry.id, process, self._now)
@@ -215,29 +182,37 @@ class Fold:
             row.note = entry.note
 
     def _breaker_changed(self, entry: BreakerChanged, process: str) -> None:
-        self.batch.breakers.append(entry)
+        self._batch.breakers.append(entry)
 
     def _shadow_decided(self, entry: ShadowDecided, process: str) -> None:
-        self.batch.shadows.append(entry)
+        self._batch.shadows.append(entry)
 
     def _session_kept(self, entry: SessionKept, process: str) -> None:
-        self.batch.sessions.append(entry)
+        self._batch.sessions.append(entry)
 
     def _text_kept(self, entry: TextKept, process: str) -> None:
-        self.batch.texts.append(entry)
+        self._batch.texts.append(entry)
 
     def _request(self, id: str, process: str, at: float) -> RequestRow:
-        row = self._requests[id] = RequestRow(id, process, _text(at))
+        if id in self._sent:
+            self._begin(id)
+            if (begun := self._requests.get(id)) is not None:
+                return begun
+        row = self._requests[id] = RequestRow(id, process, stamp(at))
         return row
 
     def _attempt(self, id: str, process: str, at: float) -> AttemptRow:
-        row = self._attempts[id] = AttemptRow(id, process, _text(at))
+        if (request_id := id.removesuffix(".1")) in self._sent:
+            self._begin(request_id)
+            if (begun := self._attempts.get(id)) is not None:
+                return begun
+        row = self._attempts[id] = AttemptRow(id, process, stamp(at))
         return row
 
 
 def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished) -> None:
     """A correction replaces what was said before; saying nothing does not unsay it."""
-    row.finished_at = _text(entry.at)
+    row.finished_at = stamp(entry.at)
     row.outcome = entry.outcome
     row.total_ms = entry.total_ms
     if entry.http_status is not None:
@@ -252,31 +227,16 @@ def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished)
 
 
 def _spend(row: RequestRow | AttemptRow, usage: Usage, cost: Cost) -> None:
-    if (count := usage.prompt_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+    if (count := usage.prompt_tokens) is not None and 0 <= count <= MAX_TOKENS:
         row.prompt_tokens = count
-    if (count := usage.completion_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+    if (count := usage.completion_tokens) is not None and 0 <= count <= MAX_TOKENS:
         row.completion_tokens = count
-    if (count := usage.cached_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+    if (count := usage.cached_tokens) is not None and 0 <= count <= MAX_TOKENS:
         row.cached_tokens = count
-    if (count := usage.reasoning_tokens) is not None and 0 <= count <= _MAX_TOKENS:
+    if (count := usage.reasoning_tokens) is not None and 0 <= count <= MAX_TOKENS:
         row.reasoning_tokens = count
-    if cost.nanousd is not None and 0 <= cost.nanousd <= _MAX_NANOUSD:
+    if cost.nanousd is not None and 0 <= cost.nanousd <= MAX_NANOUSD:
         row.cost_nanousd = cost.nanousd
         row.cost_source = cost.source
     elif row.cost_nanousd is None:
         row.cost_source = "unknown"
-
-
-def _text(unix_s: float) -> str:
-    """`utc_text` for many times that share their millisecond: rounded to µs, cut to ms."""
-    return _millisecond(int(unix_s * 1e3 + 0.0005))
-
-
-@lru_cache(maxsize=4096)
-def _millisecond(unix_ms: int) -> str:
-    return f"{_second(unix_ms // 1000)}.{unix_ms % 1000:03d}Z"
-
-
-@lru_cache(maxsize=64)
-def _second(unix_s: int) -> str:
-    return utc_text(unix_s)[:19]

@@ -10,6 +10,7 @@ from typing import Literal
 from zlib import crc32
 
 HEADER = Struct("<II")
+_HEADER_BYTES, _unpack = HEADER.size, HEADER.unpack_from
 # Entries are a few hundred bytes. A length beyond this is not a frame that merely lacks its end.
 MAX_PAYLOAD_BYTES = 1024 * 1024
 
@@ -39,22 +40,23 @@ def split(data: bytes) -> Frames:
     offset, size = 0, len(data)
     end: End = "clean"
     while offset < size:
-        start = offset + HEADER.size
+        start = offset + _HEADER_BYTES
         if start > size:
             end = "torn"
             break
-        length, checksum = HEADER.unpack_from(data, offset)
+        length, checksum = _unpack(data, offset)
+        following = start + length
         # A power cut can leave a tail of zeros, which would be empty frames with a valid CRC.
         if not 0 < length <= MAX_PAYLOAD_BYTES:
             end = "damaged"
             break
-        if start + length > size:
+        if following > size:
             end = "torn"
             break
-        payload = data[start : start + length]
+        payload = data[start:following]
         if crc32(payload) != checksum:
             end = "damaged"
             break
         payloads.append(payload)
-        offset = start + length
+        offset = following
     return Frames(payloads, offset, end)

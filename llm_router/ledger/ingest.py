@@ -16,7 +16,7 @@ from typing import Protocol
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import RowRefused, StorageError
 from llm_router.ledger import segments
-from llm_router.ledger.fold import Batch
+from llm_router.ledger.rows import Batch
 from llm_router.ledger.segments import Segment
 from llm_router.ledger.tail import Tail
 

@@ -40,8 +40,8 @@ def listed(folder: Path) -> list[Segment]:
     """Return every segment in the folder, each process's in order."""
     return sorted(
         Segment(match[1], int(match[2]))
-        for file in folder.iterdir()
-        if (match := _NAME.fullmatch(file.name))
+        for name in os.listdir(folder)  # noqa: PTH208  no Path is needed, twenty times a second
+        if (match := _NAME.fullmatch(name))
     )
 
 

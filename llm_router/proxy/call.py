@@ -115,11 +115,7 @@ class Call:
             self.context.breakers.neutral(self.permit)
         else:
             self.context.breakers.succeeded(self.permit)
-        cost = self._cost(facts)
-        self.context.exchange.attempt_over(
-            self.attempt, "completed", cost, facts, http_status=200, note=note
-        )
-        self.context.exchange.finish("completed", 200, None)
+        self.context.exchange.completed(self.attempt, self._cost(facts), facts, note)
 
     def failed(self, failure: Failure, *, was_refused: bool = False) -> Failure:
         """Book an attempt of which the client has seen nothing."""

@@ -24,9 +24,12 @@ from llm_router.ledger.entry import (
     CostSource,
     Entry,
     Kind,
+    Labels,
     Outcome,
     RequestDecided,
     RequestFinished,
+    RequestSent,
+    RequestServed,
     RequestStarted,
     Usage,
 )
@@ -39,7 +42,7 @@ _counter = itertools.count(_random(32))
 
 def new_request_id() -> str:
     """Return an id that sorts by time, so that rows are appended rather than scattered."""
-    return f"req_{time.time_ns() // 1_000_000:012x}{next(_counter) & 0xFFFFFFFF:08x}"
+    return f"req_{time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF:020x}"
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -84,6 +87,10 @@ class Exchange:
     _unended = 0  # calls under way
     _upstream_ms = 0  # spent on chat calls
     _left_out: dict[str, str] | None = None
+    # How it began, once its first call has left and while that may answer all of it.
+    _sent: tuple[RequestStarted, RequestDecided, AttemptStarted] | None = None
+    _begun: RequestStarted | None = None
+    _decided: RequestDecided | None = None
 
     def __init__(self, request_id: str, journal: Journal, clock: Clock) -> None:
         self.id = request_id
@@ -105,24 +112,24 @@ class Exchange:
         self.is_begun = True
         self._read = self._clock.monotonic()
         at = self._epoch + self._read
-        self._pending.append(RequestStarted(self.id, at, requested, is_stream, client_key, session))
+        self._begun = RequestStarted(self.id, at, requested, is_stream, client_key, session)
+        self._pending.append(self._begun)
 
     def decided(self, decision: Decision) -> None:
         self.decision = decision
         runner_up, its_confidence = decision.runners_up[0] if decision.runners_up else (None, None)
-        self._pending.append(
-            RequestDecided(
-                self.id,
-                decision.category,
-                decision.by,
-                decision.confidence,
-                _ms(self._clock.monotonic() - self._read),
-                decision.rule or None,
-                runner_up,
-                its_confidence,
-                "; ".join(decision.skipped) or None,
-            )
+        self._decided = RequestDecided(
+            self.id,
+            decision.category,
+            decision.by,
+            decision.confidence,
+            _ms(self._clock.monotonic() - self._read),
+            decision.rule or None,
+            runner_up,
+            its_confidence,
+            "; ".join(decision.skipped) or None,
         )
+        self._pending.append(self._decided)
 
     def leave_out(self, model: str, reason: str) -> None:
         """Note a candidate that is not asked."""
@@ -140,8 +147,14 @@ class Exchange:
             self.attempts += 1
             self.model = model
         at = self._epoch + started
-        self._pending.append(AttemptStarted(attempt.id, self.id, self._seq, kind, model, at))
-        self._flush()
+        leaving = AttemptStarted(attempt.id, self.id, self._seq, kind, model, at)
+        if self._seq == 1 and self._begun is not None and self._decided is not None:
+            self._sent = (self._begun, self._decided, leaving)
+            self._journal.append(RequestSent(self.id, self._sent))
+            self._pending.clear()
+        else:
+            self._pending.append(leaving)
+            self._flush()
         return attempt
 
     def answered(self, attempt: Attempt, generation_id: str | None) -> None:
@@ -201,6 +214,58 @@ class Exchange:
         )
         if self.is_finished or (attempt.kind == "classifier" and self.decision is not None):
             self._flush()
+
+    def completed(self, attempt: Attempt, cost: Cost, facts: Facts, note: str | None) -> None:
+        """Journal that a call has answered the request, before the last bytes are written."""
+        if self._sent is None or self._seq > 1 or cost.nanousd is None or attempt.is_over:
+            self.attempt_over(attempt, "completed", cost, facts, http_status=200, note=note)
+            self.finish("completed", 200, None)
+            return
+        begun, decided, leaving = self._sent
+        attempt.is_over = self.is_finished = True
+        self.usage = usage = facts.usage
+        self.answered_by = model = attempt.model
+        now = self._clock.monotonic()
+        attempt_ms, total_ms = _ms(now - attempt.started), _ms(now - self._started)
+        self._journal.append(
+            RequestServed(
+                self.id,
+                Labels(
+                    begun.requested_model,
+                    begun.is_stream,
+                    begun.client_key,
+                    decided.category,
+                    decided.classifier,
+                    decided.runner_up,
+                    decided.skipped,
+                    _object(self._left_out) if self._left_out else None,
+                    model,
+                    facts.model,
+                    facts.provider,
+                    cost.source,
+                    note,
+                ),
+                begun.at,
+                begun.session,
+                decided.confidence,
+                decided.classifier_ms,
+                decided.rule,
+                decided.runner_up_confidence,
+                leaving.at,
+                facts.generation_id or attempt.generation_id,
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.reasoning_tokens,
+                cost.nanousd,
+                attempt.first_chunk_ms,
+                attempt_ms,
+                self._epoch + now,
+                self.first_chunk_ms,
+                total_ms,
+                max(0, total_ms - attempt_ms - _ms(self._read - self._started)),
+            )
+        )
 
     def finish(self, outcome: Outcome, http_status: int | None, error_class: str | None) -> None:
         """Journal how the request ended, before the bytes that end the answer are written."""
@@ -308,4 +373,4 @@ def _object(facts: dict[str, str]) -> str:
 
 
 def _ms(seconds: float) -> int:
-    return round(seconds * 1000)
+    return int(seconds * 1000 + 0.5)

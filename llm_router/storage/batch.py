@@ -12,9 +12,10 @@ from typing import TypeVar
 from msgspec.structs import astuple
 
 from llm_router.errors import StorageError
-from llm_router.ledger.fold import Advance, AttemptRow, Batch, RequestRow
-from llm_router.storage import breakers, costs, sessions, shadows, tally, texts
+from llm_router.ledger.rows import Advance, AttemptRow, Batch, RequestRow
+from llm_router.storage import breakers, costs, served, sessions, shadows, texts
 from llm_router.storage.inserts import Insert, portions
+from llm_router.storage.tally import Totals
 
 # Saying nothing (NULL) never unsays anything; what is said later corrects what was said before.
 # A known cost keeps its source when a correction does not know the cost.
@@ -79,7 +80,11 @@ _ADD_ATTEMPTS = Insert(_ATTEMPT, len(_ATTEMPT_FIELDS))
 # A row that nobody has begun yet is one in flight.
 _BEGINNING = 7
 _BEGIN_REQUESTS, _BEGIN_ATTEMPTS = (
-    Insert(f"{table} ({', '.join(fields[:_BEGINNING])})", _BEGINNING, "ON CONFLICT DO NOTHING")
+    Insert(
+        f"{table} ({', '.join(fields[:_BEGINNING])})",
+        _BEGINNING,
+        "ON CONFLICT DO NOTHING",
+    )
     for table, fields in (("requests", _REQUEST_FIELDS), ("attempts", _ATTEMPT_FIELDS))
 )
 _MERGE_REQUESTS = Insert(_REQUEST, len(_REQUEST_FIELDS), _CORRECT_REQUEST)
@@ -97,7 +102,7 @@ def write(db: sqlite3.Connection, batch: Batch) -> None:
     """Write all of it, inside the caller's transaction."""
     for advance in batch.advances:
         _move(db, advance)
-    if batch.requests or batch.attempts:
+    if batch.requests or batch.attempts or batch.served:
         _write_rows(db, batch)
         _complete_costs(db, batch)
     if batch.breakers:
@@ -118,9 +123,14 @@ def _move(db: sqlite3.Connection, advance: Advance) -> None:
 
 
 def _write_rows(db: sqlite3.Connection, batch: Batch) -> None:
+    totals = Totals()
+    if batch.served:
+        served.write(db, batch.served.values(), totals)
     new_requests, requests = _add(db, _ADD_REQUESTS, batch.requests.values(), batch.begun)
     new_attempts, attempts = _add(db, _ADD_ATTEMPTS, batch.attempts.values(), batch.begun)
-    tally.add(db, new_requests, new_attempts)
+    if new_requests or new_attempts:
+        totals.add_rows(new_requests, new_attempts)
+    totals.write(db)
     _merge(db, _BEGIN_REQUESTS, _MERGE_REQUESTS, requests)
     _merge(db, _BEGIN_ATTEMPTS, _MERGE_ATTEMPTS, attempts)
 
@@ -131,9 +141,13 @@ def _add(
     """Insert the rows that begin here; return them, and those that must be merged instead."""
     added: list[Row] = []
     others = [row for row in rows if row.id not in begun]
-    for some in portions([row for row in rows if row.id in begun]):
+    new = [row for row in rows if row.id in begun]
+    start = 0
+    for size in portions(len(new)):
+        some = new[start : start + size]
+        start += size
         try:
-            insert.write_at_once(db, map(astuple, some), len(some))
+            insert.write(db, map(astuple, some))
         except sqlite3.IntegrityError:
             # One of them is there after all, or the schema forbids it: merging will tell.
             if not db.in_transaction:
@@ -147,12 +161,16 @@ def _add(
 def _merge(
     db: sqlite3.Connection, begin: Insert, merge: Insert, rows: Collection[RequestRow | AttemptRow]
 ) -> None:
+    if not rows:
+        return
     values = [astuple(row) for row in rows]
     begin.write(db, [row[:_BEGINNING] for row in values])
     merge.write(db, values)
 
 
 def _complete_costs(db: sqlite3.Connection, batch: Batch) -> None:
+    if not batch.requests and not batch.attempts:
+        return
     ended = [row for row in batch.attempts.values() if row.outcome is not None]
     costs.ask_for(db, [row.id for row in ended if row.cost_nanousd is None])
     requests = batch.requests

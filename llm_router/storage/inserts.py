@@ -6,46 +6,53 @@ which takes longer than the row does. So rows go in by the dozen.
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import TypeVar
+from typing import Any
 
 # 64 rows of the widest table stay far below SQLite's 32,766 parameters.
 _AT_ONCE = (64, 16, 4, 1)
 
 # SQLite takes NaN for NULL. For None, Python's sqlite3 first looks for an adapter, which takes ten
 # times as long as binding a number or a text.
-_NULL = math.nan
-
-T = TypeVar("T")
+NULL = math.nan
 
 
 class Insert:
-    """INSERT INTO `target` with so many columns; `conflict` is the ON CONFLICT clause, if any."""
+    """INSERT INTO `target` VALUES rows of so many columns, and what shall follow them, if anything.
 
-    def __init__(self, target: str, columns: int, conflict: str = "") -> None:
+    The target may end in `WITH v (…) AS (`, if the rest goes on from there.
+    """
+
+    def __init__(self, target: str, columns: int, rest: str = "") -> None:
         row = f"({', '.join('?' * columns)})"
+        self._columns = columns
         self._sql = {
-            rows: f"INSERT INTO {target} VALUES {', '.join([row] * rows)} {conflict}"
+            rows: f"INSERT INTO {target} VALUES {', '.join([row] * rows)} {rest}"
             for rows in _AT_ONCE
         }
 
-    def write(self, db: sqlite3.Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        for some in portions(rows):
-            self.write_at_once(db, some, len(some))
+    def write(self, db: sqlite3.Connection, rows: Iterable[tuple[object, ...]]) -> None:
+        """Write rows that hold None for NULL."""
+        if values := [NULL if value is None else value for value in chain.from_iterable(rows)]:
+            self.write_values(db, values)
 
-    def write_at_once(
-        self, db: sqlite3.Connection, rows: Iterable[tuple[object, ...]], count: int
-    ) -> None:
-        """Write one portion, whole or not at all."""
-        values = [_NULL if value is None else value for value in chain.from_iterable(rows)]
-        db.execute(self._sql[count], values)
+    def write_values(self, db: sqlite3.Connection, values: list[Any]) -> None:
+        """Write row after row of values, in which NULL stands for itself."""
+        start, columns = 0, self._columns
+        for rows in portions(len(values) // columns):
+            end = start + rows * columns
+            db.execute(self._sql[rows], values[start:end])
+            start = end
+
+    def columns_of(self, values: list[Any]) -> list[list[Any]]:
+        """Turn row after row of values into columns."""
+        return [values[place :: self._columns] for place in range(self._columns)]
 
 
-def portions(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+def portions(rows: int) -> Iterator[int]:
     """Cut rows into as few pieces as there are statements for."""
-    start = 0
     for size in _AT_ONCE:
-        while len(rows) - start >= size:
-            yield rows[start : start + size]
-            start += size
+        while rows >= size:
+            yield size
+            rows -= size

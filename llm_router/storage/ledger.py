@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from llm_router.errors import RowRefused, StorageError
-from llm_router.ledger.fold import Batch
 from llm_router.ledger.reconcile import Generation, OpenCost
+from llm_router.ledger.rows import Batch
 from llm_router.storage import batch as batches
 from llm_router.storage import costs
 from llm_router.storage.sqlite import Database

@@ -4,20 +4,27 @@ The same as the triggers of migrations/0005_reports.sql do row by row, for rows 
 request or call counts once it has an outcome, and its hour must be rolled up again.
 """
 
-import json
 import sqlite3
 from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from llm_router.ledger.fold import AttemptRow, RequestRow
-from llm_router.storage.inserts import Insert
+from llm_router.ledger.rows import AttemptRow, RequestRow
+from llm_router.storage.inserts import NULL, Insert
+
+# The rows of `latency_buckets`.
+BOUNDS = (
+    *(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000),
+    *(30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 2**63 - 1),
+)
 
 _HOURS = Insert("stale_hours", 1, "ON CONFLICT DO NOTHING")
 _REQUESTS = Insert(
-    "request_counters", 4, "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests"
+    "request_counters",
+    4,
+    "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests",
 )
 _ATTEMPTS = Insert(
     "attempt_counters",
@@ -44,33 +51,69 @@ _LATENCIES = Insert(
 
 _request_labels = attrgetter("category", "classifier", "outcome")
 _attempt_labels = attrgetter("model", "kind", "outcome", "error_class")
-_MEASURES = {
-    "time_to_first_chunk": attrgetter("time_to_first_chunk_ms"),
-    "total": attrgetter("total_ms"),
-    "overhead": attrgetter("overhead_ms"),
-}
-_SUMS = (
-    attrgetter("prompt_tokens"),
-    attrgetter("completion_tokens"),
-    attrgetter("cached_tokens"),
-    attrgetter("reasoning_tokens"),
-    attrgetter("cost_nanousd"),
+_MEASURES = ("time_to_first_chunk", "total", "overhead")
+_measured = attrgetter("time_to_first_chunk_ms", "total_ms", "overhead_ms")
+_summed = attrgetter(
+    "prompt_tokens", "completion_tokens", "cached_tokens", "reasoning_tokens", "cost_nanousd"
 )
 
 Row = TypeVar("Row", RequestRow, AttemptRow)
 Labels = tuple[str | None, ...]
+Column = Sequence[Any]  # integers and NULL
+_NULLS = frozenset({NULL})
 
 
-def add(
-    db: sqlite3.Connection, requests: Sequence[RequestRow], attempts: Sequence[AttemptRow]
-) -> None:
-    """Count rows that were inserted just now, in the same transaction."""
-    hours = {row.started_at[:13] for row in requests} | {row.started_at[:13] for row in attempts}
-    _HOURS.write(db, [(hour,) for hour in hours])
-    by_labels = _ended(requests, _request_labels)
-    _REQUESTS.write(db, [(*map(_label, key), len(rows)) for key, rows in by_labels.items()])
-    _LATENCIES.write(db, _latencies(db, by_labels))
-    _ATTEMPTS.write(db, _attempts(_ended(attempts, _attempt_labels)))
+class Totals:
+    """What is to be added for rows that are inserted in the same transaction."""
+
+    def __init__(self) -> None:
+        self._hours: set[str] = set()
+        self._requests: dict[Labels, int] = {}
+        self._latencies: dict[tuple[str, str, int], list[int]] = {}
+        self._attempts: dict[Labels, list[int]] = {}
+
+    def add_rows(self, requests: Sequence[RequestRow], attempts: Sequence[AttemptRow]) -> None:
+        self.add_hours({row.started_at for row in requests})
+        self.add_hours({row.started_at for row in attempts})
+        for labels, ended in _ended(requests, _request_labels).items():
+            self.add_requests(labels, len(ended), _columns(map(_measured, ended)))
+        for labels, calls in _ended(attempts, _attempt_labels).items():
+            self.add_attempts(labels, len(calls), _columns(map(_summed, calls)))
+
+    def add_hours(self, started_at: Iterable[str]) -> None:
+        self._hours.update([at[:13] for at in started_at])
+
+    def add_requests(self, labels: Labels, count: int, measured: Iterable[Column]) -> None:
+        """`measured` are the columns with what each took: to its first chunk, in all, of ours."""
+        self._requests[labels] = self._requests.get(labels, 0) + count
+        category = labels[0] or ""
+        for measure, column in zip(_MEASURES, measured, strict=True):
+            for ms in {*column} - _NULLS:
+                times = column.count(ms)
+                key = (measure, category, BOUNDS[bisect_left(BOUNDS, ms)])
+                sums = self._latencies.setdefault(key, [0, 0])
+                sums[0] += times
+                sums[1] += times * ms
+
+    def add_attempts(self, labels: Labels, count: int, summed: Iterable[Column]) -> None:
+        """`summed` are the columns of tokens and of money."""
+        sums = self._attempts.setdefault(labels, [0] * 6)
+        sums[0] += count
+        for place, column in enumerate(summed, 1):
+            total = sum(column)
+            if total != total:  # there is a NULL, which is not a number
+                total = sum([value for value in column if value is not NULL])
+            sums[place] += total
+
+    def write(self, db: sqlite3.Connection) -> None:
+        _HOURS.write(db, [(hour,) for hour in self._hours])
+        _REQUESTS.write(db, [(*_texts(key), count) for key, count in self._requests.items()])
+        _LATENCIES.write(db, [(*key, *sums) for key, sums in self._latencies.items()])
+        _ATTEMPTS.write(db, [(*_texts(key), *sums) for key, sums in self._attempts.items()])
+
+
+def _columns(rows: Iterable[tuple[int | None, ...]]) -> Iterator[Column]:
+    return ([value for value in column if value is not None] for column in zip(*rows, strict=True))
 
 
 def _ended(rows: Sequence[Row], labels: Callable[[Row], Labels]) -> dict[Labels, list[Row]]:
@@ -82,28 +125,5 @@ def _ended(rows: Sequence[Row], labels: Callable[[Row], Labels]) -> dict[Labels,
     return groups
 
 
-def _label(value: str | None) -> str:
-    return value or ""
-
-
-def _latencies(
-    db: sqlite3.Connection, groups: dict[Labels, list[RequestRow]]
-) -> list[tuple[object, ...]]:
-    [[listed]] = db.execute("SELECT json_group_array(le_ms) FROM latency_buckets").fetchall()
-    bounds = sorted(json.loads(listed))
-    sums: dict[tuple[str, str, int], tuple[int, int]] = {}
-    for (category, *_), rows in groups.items():
-        for measure, value in _MEASURES.items():
-            for ms, count in Counter(map(value, rows)).items():
-                if ms is not None:
-                    key = (measure, category or "", bounds[bisect_left(bounds, ms)])
-                    observations, sum_ms = sums.get(key, (0, 0))
-                    sums[key] = (observations + count, sum_ms + count * ms)
-    return [(*key, *sum) for key, sum in sums.items()]
-
-
-def _attempts(groups: dict[Labels, list[AttemptRow]]) -> list[tuple[object, ...]]:
-    return [
-        (*map(_label, key), len(rows), *(sum(filter(None, map(value, rows))) for value in _SUMS))
-        for key, rows in groups.items()
-    ]
+def _texts(labels: Labels) -> tuple[str, ...]:
+    return tuple(label or "" for label in labels)

@@ -9,9 +9,12 @@ from llm_router.ledger.entry import (
     CostSource,
     Entry,
     Kind,
+    Labels,
     Outcome,
     RequestDecided,
     RequestFinished,
+    RequestSent,
+    RequestServed,
     RequestStarted,
     Usage,
 )
@@ -97,6 +100,71 @@ def whole_request(id: str = "r1", attempt_id: str = "a1", at: float = T0) -> lis
         attempt_finished(attempt_id, at + 2),
         request_finished(id, at + 2),
     ]
+
+
+LABELS = Labels(
+    requested_model="router",
+    is_stream=True,
+    client_key="laptop",
+    category="code",
+    classifier="keywords",
+    runner_up=None,
+    skipped=None,
+    left_out=None,
+    model="z-ai/glm-5",
+    answered_as="z-ai/glm-5-2026",
+    provider="Z.AI",
+    cost_source="provider",
+    note="no [DONE]",
+)
+
+
+def request_sent(id: str = "r1", at: float = T0, labels: Labels = LABELS) -> Entry:
+    """What `request_served` has to follow."""
+    asked = (labels.requested_model, labels.is_stream, labels.client_key)
+    decided = (labels.category, labels.classifier, 0.9, 3, None, labels.runner_up)
+    return RequestSent(
+        id,
+        (
+            RequestStarted(id, at, *asked, "s1"),
+            RequestDecided(id, *decided, None, labels.skipped),
+            AttemptStarted(f"{id}.1", id, 1, "chat", labels.model, at + 0.1),
+        ),
+    )
+
+
+def request_served(
+    id: str = "r1",
+    at: float = T0,
+    labels: Labels = LABELS,
+    usage: Usage = Usage(10, 20, 4, 5),  # noqa: B008  frozen
+    cost: int = 1500,
+    first_chunk_ms: int | None = 300,
+) -> RequestServed[Labels]:
+    """The same that `whole_request` tells, unless told otherwise."""
+    return RequestServed(
+        id=id,
+        labels=labels,
+        at=at,
+        session="s1",
+        confidence=0.9,
+        classifier_ms=3,
+        rule=None,
+        runner_up_confidence=None,
+        sent_at=at + 0.1,
+        generation_id="gen-1",
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        nanousd=cost,
+        attempt_first_chunk_ms=first_chunk_ms,
+        attempt_ms=1900,
+        finished_at=at + 2,
+        time_to_first_chunk_ms=first_chunk_ms,
+        total_ms=2000,
+        overhead_ms=2,
+    )
 
 
 def breaker_changed(subject: str = "z-ai/glm-5", at: float = T0) -> BreakerChanged:

@@ -2,7 +2,9 @@ import pytest
 from msgspec.structs import fields
 
 from llm_router.ledger.entry import Cost, Entry, Usage
-from llm_router.ledger.fold import AttemptRow, Batch, Fold, RequestRow
+from llm_router.ledger.fold import Fold
+from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
+from tests.fakes.journal import read
 from tests.ledger.entries import (
     T0,
     attempt_answered,
@@ -18,7 +20,7 @@ from tests.ledger.entries import (
 
 def fold(*entries: Entry, now: float = T0) -> Batch:
     folding = Fold(now)
-    folding.add(entries, "p1")
+    folding.add(read(*entries), "p1")
     return folding.batch
 
 

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from llm_router.errors import RowRefused, StorageError
 from llm_router.ledger import segments, tail
 from llm_router.ledger.entry import AttemptStarted, Entry, RequestStarted
-from llm_router.ledger.fold import Batch
 from llm_router.ledger.frames import frame, split
 from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import Journal, open_journal
+from llm_router.ledger.rows import Batch
 from llm_router.ledger.segments import Segment
 from llm_router.settings import LedgerSettings
 from llm_router.storage.ledger import SqliteLedger
@@ -36,6 +36,8 @@ from tests.ledger.entries import (
     attempt_started,
     breaker_changed,
     request_finished,
+    request_sent,
+    request_served,
     request_started,
     whole_request,
 )
@@ -463,6 +465,72 @@ async def test_entries_of_a_newer_program_are_left_out_and_their_file_kept(
     assert await rows(database, "SELECT id FROM requests") == [("r1",)]
     assert path.with_suffix(".damaged").exists()
     assert "not understood" in caplog.text
+
+
+@pytest.mark.parametrize("entry", ["rx", "rv"])
+async def test_what_is_new_inside_an_entry_is_left_out_and_its_file_kept(
+    database: Database,
+    ledger: LedgerSettings,
+    ingestor: Ingestor,
+    caplog: pytest.LogCaptureFixture,
+    entry: str,
+) -> None:
+    """Such parts are looked at later than the rest, or not at all."""
+    ledger.journals.mkdir(exist_ok=True)
+    other = request_served("r2")
+    fields = [getattr(other, name) for name in other.__struct_fields__[2:]]
+    new = ["rx", "r2", ["new"]] if entry == "rx" else ["rv", "r2", ["new"], *fields]
+    path = dead_segment(
+        ledger.journals,
+        framed(request_sent("r1")),
+        framed(request_sent("r2")) if entry == "rv" else b"",
+        frame(encode([new])),
+        framed(request_served("r1")),
+    )
+    await ingestor.recover()
+    assert await rows(database, "SELECT id FROM requests WHERE outcome = 'completed'") == [("r1",)]
+    lost = await rows(database, "SELECT id FROM requests WHERE outcome = 'lost'")
+    assert lost == ([("r2",)] if entry == "rv" else [])
+    assert "not understood" in caplog.text
+    assert not path.exists()
+    assert path.with_suffix(".damaged").exists()
+
+
+async def test_a_process_that_dies_between_call_and_answer_leaves_it_lost(
+    database: Database, ledger: LedgerSettings, ingestor: Ingestor
+) -> None:
+    """F69: what was sent has a row, and another's answer beside it changes nothing."""
+    ledger.journals.mkdir(exist_ok=True)
+    dead_segment(
+        ledger.journals,
+        framed(request_sent("r1")),
+        framed(request_sent("r2")),
+        framed(request_served("r2")),
+    )
+    await ingestor.recover()
+    assert await rows(database, "SELECT id, outcome, category FROM requests ORDER BY id") == [
+        ("r1", "lost", "code"),
+        ("r2", "completed", "code"),
+    ]
+    assert await rows(database, "SELECT id, outcome, model FROM attempts ORDER BY id") == [
+        ("r1.1", "lost", "z-ai/glm-5"),
+        ("r2.1", "completed", "z-ai/glm-5"),
+    ]
+
+
+async def test_served_requests_that_stand_there_twice_are_rows_once(
+    database: Database, ledger: LedgerSettings, ingestor: Ingestor
+) -> None:
+    """As when a journal was copied: they are found one by one and merged."""
+    ledger.journals.mkdir(exist_ok=True)
+    frames = [framed(e(f"r{n}")) for n in range(5) for e in (request_sent, request_served)]
+    dead_segment(ledger.journals, *frames, process="0-1-dead")
+    dead_segment(ledger.journals, *frames, framed(request_sent("r9")), process="0-2-dead")
+    await ingestor.recover()
+    assert await rows(database, "SELECT count(*), sum(cost_nanousd) FROM requests") == [
+        (6, 5 * 1500)
+    ]
+    assert await rows(database, "SELECT sum(requests) FROM request_counters") == [(6,)]
 
 
 async def test_one_row_that_no_table_takes_costs_only_itself(

@@ -15,9 +15,12 @@ from llm_router.ledger.entry import (
     AttemptStarted,
     Cost,
     CostSource,
+    Labels,
     Outcome,
     RequestDecided,
     RequestFinished,
+    RequestSent,
+    RequestServed,
     RequestStarted,
     Usage,
 )
@@ -153,6 +156,90 @@ def test_what_the_answer_calls_itself_goes_before_the_header(bench: Bench) -> No
     assert finished.generation_id == "gen-body"
     assert (finished.served_model, finished.provider) == ("z-ai/glm-5-20260101", "Parasail")
     assert (finished.usage, finished.cost, finished.note) == (USAGE, PAID, "n")
+
+
+# One call that answers all
+
+LABELS = Labels(
+    requested_model="router",
+    is_stream=True,
+    client_key="laptop",
+    category="code",
+    classifier="keywords",
+    runner_up=None,
+    skipped=None,
+    left_out='{"a/gone":"gone"}',
+    model=GLM,
+    answered_as="z-ai/glm-5-2026",
+    provider="Parasail",
+    cost_source="provider",
+    note="n",
+)
+
+
+def test_what_its_first_call_answers_is_told_as_one(bench: Bench) -> None:
+    exchange, clock = bench.exchange, bench.clock
+    exchange.leave_out("a/gone", "gone")
+    clock.pass_s(0.010)
+    attempt = exchange.attempt("chat", GLM)
+    clock.pass_s(0.100)
+    exchange.first_chunk(attempt)
+    clock.pass_s(0.200)
+    facts = Facts(USAGE, PAID, "z-ai/glm-5-2026", "Parasail", "gen-1")
+    exchange.completed(attempt, PAID, facts, "n")
+    sent, served = bench.journal.appended
+    begun, _, leaving = bench.journal.frames[0]
+    assert isinstance(begun, RequestStarted)
+    assert isinstance(leaving, AttemptStarted)
+    assert isinstance(sent, RequestSent)
+    assert served == RequestServed(
+        id="req_1",
+        labels=LABELS,
+        at=begun.at,
+        session="s-1",
+        confidence=0.9,
+        classifier_ms=0,
+        rule="a rule",
+        runner_up_confidence=None,
+        sent_at=leaving.at,
+        generation_id="gen-1",
+        prompt_tokens=9,
+        completion_tokens=10,
+        cached_tokens=4,
+        reasoning_tokens=3,
+        nanousd=700,
+        attempt_first_chunk_ms=100,
+        attempt_ms=300,
+        finished_at=bench.clock.unix,
+        time_to_first_chunk_ms=110,
+        total_ms=310,
+        overhead_ms=10,
+    )
+    assert (exchange.is_finished, exchange.answered_by, attempt.is_over) == (True, GLM, True)
+    exchange.attempt_over(attempt, "failed", UNKNOWN_COST)
+    exchange.finish("abandoned", 499, "client_gone")
+    assert len(bench.journal.appended) == 2
+
+
+@pytest.mark.parametrize("case", ["a second call", "a classifier's call", "an unknown cost"])
+def test_what_took_more_than_one_call_is_told_fact_by_fact(bench: Bench, case: str) -> None:
+    exchange, cost = bench.exchange, PAID
+    if case == "a second call":
+        first = exchange.attempt("chat", MINI)
+        exchange.attempt_over(first, "failed", REFUSED_COST)
+    elif case == "a classifier's call":
+        exchange.attempt("classifier", MINI)
+    else:
+        cost = UNKNOWN_COST
+    exchange.completed(exchange.attempt("chat", GLM), cost, Facts(USAGE), None)
+    *_, ended, finished = bench.journal.appended
+    assert isinstance(ended, AttemptFinished)
+    assert isinstance(finished, RequestFinished)
+    assert (ended.outcome, finished.outcome, finished.served_model) == (
+        "completed",
+        "completed",
+        GLM,
+    )
 
 
 # Endings

@@ -7,10 +7,12 @@ from msgspec.structs import fields
 
 from llm_router.errors import StorageError
 from llm_router.ledger.entry import CostSource, Entry, Usage
-from llm_router.ledger.fold import Advance, AttemptRow, Batch, Fold, RequestRow
+from llm_router.ledger.fold import Fold
 from llm_router.ledger.reconcile import Generation, OpenCost
+from llm_router.ledger.rows import Advance, AttemptRow, Batch, RequestRow
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.sqlite import Database, open_database
+from tests.fakes.journal import read
 from tests.ledger.entries import (
     T0,
     attempt_answered,
@@ -38,7 +40,7 @@ def ledger(database: Database) -> SqliteLedger:
 async def tell(ledger: SqliteLedger, *entries: Entry, process: str = "p1") -> None:
     """Let the ledger hear of these in one batch."""
     fold = Fold(T0)
-    fold.add(entries, process)
+    fold.add(read(*entries), process)
     await ledger.apply(fold.batch)
 
 
@@ -54,7 +56,7 @@ COST = "SELECT cost_nanousd, cost_source FROM requests"
 
 async def test_every_column_gets_its_own_value(database: Database, ledger: SqliteLedger) -> None:
     fold = Fold(T0)
-    fold.add(whole_request(), "p1")
+    fold.add(read(*whole_request()), "p1")
     await ledger.apply(fold.batch)
     for kind, table, row in (
         (RequestRow, REQUEST, fold.batch.requests["r1"]),
@@ -70,7 +72,7 @@ async def test_however_entries_fall_into_batches_the_rows_are_the_same(
 ) -> None:
     entries = whole_request()
     whole = Fold(T0)
-    whole.add(entries, "p1")
+    whole.add(read(*entries), "p1")
     for start, end in zip((0, *cuts), (*cuts, len(entries)), strict=True):
         await tell(ledger, *entries[start:end])
     request, attempt = await one(database, REQUEST), await one(database, ATTEMPT)

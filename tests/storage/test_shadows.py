@@ -4,7 +4,7 @@ from pathlib import Path
 
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import ShadowDecided
-from llm_router.ledger.fold import Batch
+from llm_router.ledger.rows import Batch
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.retention import prune
 from llm_router.storage.sqlite import open_database

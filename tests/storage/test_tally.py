@@ -24,6 +24,7 @@ from llm_router.ledger.fold import Fold
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.sqlite import Database, open_database
 from tests.fakes import ledger
+from tests.fakes.journal import read
 from tests.ledger.entries import (
     T0,
     attempt_finished,
@@ -91,7 +92,7 @@ def request(number: int) -> list[Entry]:
 
 async def tell(database: Database, entries: Sequence[Entry]) -> None:
     fold = Fold(T0)
-    fold.add(entries, "p1")
+    fold.add(read(*entries), "p1")
     await SqliteLedger(database).apply(fold.batch)
 
 

@@ -9,7 +9,7 @@ import pytest
 from llm_router.cli.backup import backup
 from llm_router.clock import utc_text
 from llm_router.ledger.entry import TextKept
-from llm_router.ledger.fold import Batch
+from llm_router.ledger.rows import Batch
 from llm_router.storage import texts
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.retention import prune
