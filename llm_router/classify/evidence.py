@@ -13,6 +13,8 @@ _SHOWN = 4
 
 Speaking = tuple[str, float]  # for which category, and how much
 
+_score = itemgetter(1)
+
 
 class Evidence:
     """Collects for the categories of `start`, which says what each of them begins with."""
@@ -60,7 +62,7 @@ class Evidence:
 
 def ranked(scores: dict[str, float]) -> tuple[str, float, tuple[tuple[str, float], ...]]:
     """Return the category with the best score, its share of the odds, and the others' shares."""
-    (first, best), *others = sorted(scores.items(), key=itemgetter(1), reverse=True)
+    (first, best), *others = sorted(scores.items(), key=_score, reverse=True)
     total, odds = 1.0, []
     for name, score in others:
         odd = exp(score - best)

@@ -179,6 +179,8 @@ def _follow(node: _Node | None, tokens: list[str], at: int, found: Hits) -> None
 
 def _opening(tokens: list[str]) -> int:
     """Return how many tokens an opening may begin at: those of courtesy and the next."""
+    if not tokens or tokens[0] not in COURTESY:
+        return 1
     for place, token in enumerate(tokens[:_OPENING], 1):
         if token not in COURTESY:
             return place
