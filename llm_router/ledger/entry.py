@@ -114,7 +114,7 @@ class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
 
 
 class Labels(Struct, frozen=True, array_like=True, gc=False):
-    """What a served request has in common with many others, and they say only once to SQLite.
+    """What a served request has in common with many others, so that SQLite is told it once.
 
     `model` was asked for and answered under the name `answered_as`.
     """

@@ -6,6 +6,7 @@ garbage collector need not look at, and few calls per entry.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -75,9 +76,14 @@ class Fold:
     @property
     def batch(self) -> Batch:
         """What all entries so far come to."""
-        while self._sent:
-            self._begin(next(iter(self._sent)))
+        self.settle(len(self._sent))
         return self._batch
+
+    def settle(self, requests: int) -> bool:
+        """Fold how so many began that are not served yet; return whether there are others."""
+        for id in [*islice(self._sent, requests)]:
+            self._begin(id)
+        return bool(self._sent)
 
     def add(self, entries: Iterable[ReadEntry], process: str) -> None:
         """Fold entries in the order they were appended; the later says the truth."""

@@ -58,6 +58,8 @@ class Tail:
                     if start:
                         await asyncio.sleep(0)
                     self._fold(fold, segment, frames.payloads[start : start + _FRAMES_PER_TURN])
+                while fold.settle(_FRAMES_PER_TURN):  # noqa: ASYNC110  it waits for nothing
+                    await asyncio.sleep(0)
                 self._moved_to(fold, segment, frames.consumed_bytes)
             room -= len(data)
             if room <= 0:

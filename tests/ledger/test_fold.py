@@ -13,6 +13,8 @@ from tests.ledger.entries import (
     breaker_changed,
     request_decided,
     request_finished,
+    request_sent,
+    request_served,
     request_started,
     whole_request,
 )
@@ -135,3 +137,21 @@ def test_milliseconds_are_cut_like_everywhere_else() -> None:
 def test_unknown_cost_is_never_zero() -> None:
     row = fold(attempt_started(), attempt_finished(cost=None, source="unknown")).attempts["a1"]
     assert Cost(row.cost_nanousd, row.cost_source or "provider") == Cost(None, "unknown")
+
+
+def test_beginnings_are_folded_a_few_at_a_time() -> None:
+    """Decoding hundreds at once would keep everybody else on the event loop waiting."""
+    folding = Fold(T0)
+    folding.add(read(*(request_sent(f"r{number}") for number in range(5))), "p1")
+    assert folding.settle(3)
+    folding.add(read(request_served("r0"), request_served("r4")), "p1")
+    assert not folding.settle(3)
+    batch = folding.batch
+    assert [len(group.entries) for group in batch.served.values()] == [1]
+    assert {id: row.outcome for id, row in batch.requests.items()} == {
+        "r0": "completed",
+        "r1": None,
+        "r2": None,
+        "r3": None,
+    }
+    assert batch.begun == {f"r{n}{call}" for n in range(4) for call in ("", ".1")}
