@@ -37,7 +37,7 @@ BOUNDS = {
     "logs.py:Sparing._places": "the calls in the code that log",
     "proxy/commit.py:CommitGate._finishes": "_MAX_FINISHES",
     "proxy/commit.py:CommitGate._held": "the gate's limits for one event and for what is held",
-    "proxy/exchange.py:ClassifierBook._open": REQUEST,
+    "proxy/classifier_book.py:ClassifierBook._open": REQUEST,
     "proxy/exchange.py:Exchange._costs": REQUEST,
     "proxy/exchange.py:Exchange._left_out": REQUEST,
     "proxy/exchange.py:Exchange._pending": REQUEST,

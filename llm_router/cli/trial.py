@@ -20,7 +20,9 @@ from llm_router.classify.ollama import open_session
 from llm_router.clock import SystemClock
 from llm_router.ledger.entry import Cost
 from llm_router.ledger.journal import Journal, open_journal
-from llm_router.proxy.exchange import ClassifierBook, Exchange, new_request_id, total_cost
+from llm_router.ledger.pricing import total_cost
+from llm_router.proxy.classifier_book import ClassifierBook
+from llm_router.proxy.exchange import Exchange, new_request_id
 from llm_router.routing.catalog import Catalog, CatalogHolder
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.settings import Settings

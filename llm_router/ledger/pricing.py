@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from llm_router.ledger.entry import UNKNOWN_COST, Cost, Usage
+from llm_router.ledger.entry import UNKNOWN_COST, Cost, CostSource, Usage
+
+_TRUST: tuple[CostSource, ...] = ("provider", "reconciled", "computed", "estimated", "unknown")
 
 _NANO = Decimal("1e-9")
 _FREE = Decimal(0)
@@ -156,3 +158,18 @@ def _number(value: object, *, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Unpriced
     return value
+
+
+def total_cost(costs: list[Cost]) -> Cost:
+    """Return what a request came to: unknown if any part is, else the sum.
+
+    Its source is the least trustworthy one among the parts that cost something or might have; a
+    refused attempt's computed 0 says nothing about the rest.
+    """
+    if len(costs) == 1:
+        return costs[0]
+    if any(cost.nanousd is None for cost in costs):
+        return Cost(None, "unknown")
+    priced = [c.source for c in costs if c.nanousd or c.source != "computed"]
+    source: CostSource = max(priced, key=_TRUST.index) if priced else "computed"
+    return Cost(sum(cost.nanousd or 0 for cost in costs), source)

@@ -21,7 +21,6 @@ from llm_router.ledger.entry import (
     AttemptFinished,
     AttemptStarted,
     Cost,
-    CostSource,
     Entry,
     Kind,
     Labels,
@@ -34,8 +33,8 @@ from llm_router.ledger.entry import (
     Usage,
 )
 from llm_router.ledger.journal import Journal
+from llm_router.ledger.pricing import total_cost
 
-_TRUST: tuple[CostSource, ...] = ("provider", "reconciled", "computed", "estimated", "unknown")
 _random = random.SystemRandom().getrandbits
 _counter = itertools.count(_random(32))
 
@@ -146,8 +145,7 @@ class Exchange:
         if kind == "chat":
             self.attempts += 1
             self.model = model
-        at = self._epoch + started
-        leaving = AttemptStarted(attempt.id, self.id, self._seq, kind, model, at)
+        leaving = AttemptStarted(attempt.id, self.id, self._seq, kind, model, self._epoch + started)
         if self._seq == 1 and self._begun is not None and self._decided is not None:
             self._sent = (self._begun, self._decided, leaving)
             self._journal.append(RequestSent(self.id, self._sent))
@@ -277,6 +275,7 @@ class Exchange:
             return
         now = self._clock.monotonic()
         total_ms = _ms(now - self._started)
+        served_model = self.model if outcome in ("completed", "truncated", "abandoned") else None
         others_ms = self._upstream_ms + _ms(self._read - self._started)
         self._pending.append(
             RequestFinished(
@@ -285,9 +284,7 @@ class Exchange:
                 outcome=outcome,
                 http_status=http_status,
                 error_class=error_class,
-                served_model=self.model
-                if outcome in ("completed", "truncated", "abandoned")
-                else None,
+                served_model=served_model,
                 attempts=self.attempts,
                 usage=self.usage,
                 cost=UNKNOWN_COST if self._unended else total_cost(self._costs),
@@ -313,59 +310,6 @@ class Exchange:
         if self._pending:
             self._journal.append(*self._pending)
             self._pending.clear()
-
-
-class ClassifierBook:
-    """Lets a classifier book its calls in the same request, without knowing the journal."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._open: dict[str, Attempt] = {}
-
-    def attempt_started(self, model: str) -> str:
-        attempt = self._exchange.attempt("classifier", model)
-        self._open[attempt.id] = attempt
-        return attempt.id
-
-    def attempt_finished(
-        self,
-        attempt_id: str,
-        *,
-        outcome: Outcome,
-        http_status: int | None,
-        error_class: str | None,
-        served_model: str | None,
-        provider: str | None,
-        generation_id: str | None,
-        usage: Usage,
-        cost: Cost,
-        note: str | None = None,
-    ) -> None:
-        facts = Facts(usage, cost, served_model, provider, generation_id)
-        self._exchange.attempt_over(
-            self._open.pop(attempt_id),
-            outcome,
-            cost,
-            facts,
-            http_status=http_status,
-            error_class=error_class,
-            note=note,
-        )
-
-
-def total_cost(costs: list[Cost]) -> Cost:
-    """Return what a request came to: unknown if any part is, else the sum.
-
-    Its source is the least trustworthy one among the parts that cost something or might have; a
-    refused attempt's computed 0 says nothing about the rest.
-    """
-    if len(costs) == 1:
-        return costs[0]
-    if any(cost.nanousd is None for cost in costs):
-        return Cost(None, "unknown")
-    priced = [c.source for c in costs if c.nanousd or c.source != "computed"]
-    source: CostSource = max(priced, key=_TRUST.index) if priced else "computed"
-    return Cost(sum(cost.nanousd or 0 for cost in costs), source)
 
 
 def _object(facts: dict[str, str]) -> str:

@@ -18,8 +18,9 @@ from llm_router.ledger.journal import Journal
 from llm_router.logs import request_id as logged_request_id
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.call import Context
+from llm_router.proxy.classifier_book import ClassifierBook
 from llm_router.proxy.dispatch import dispatch
-from llm_router.proxy.exchange import ClassifierBook, Exchange, new_request_id
+from llm_router.proxy.exchange import Exchange, new_request_id
 from llm_router.proxy.in_flight import InFlight
 from llm_router.proxy.outlet import Outlet
 from llm_router.proxy.plan import make_plan

@@ -16,7 +16,8 @@ from llm_router.keys import (
     SETTINGS,
 )
 from llm_router.proxy.body import parse_body
-from llm_router.proxy.exchange import ClassifierBook, Exchange
+from llm_router.proxy.classifier_book import ClassifierBook
+from llm_router.proxy.exchange import Exchange
 from llm_router.proxy.plan import Plan, make_plan
 from llm_router.proxy.sessions import session_of
 from llm_router.routing.breaker import Breakers

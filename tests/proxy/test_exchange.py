@@ -24,12 +24,12 @@ from llm_router.ledger.entry import (
     RequestStarted,
     Usage,
 )
+from llm_router.ledger.pricing import total_cost
+from llm_router.proxy.classifier_book import ClassifierBook
 from llm_router.proxy.exchange import (
-    ClassifierBook,
     Exchange,
     Facts,
     new_request_id,
-    total_cost,
 )
 from tests.fakes.clock import Clock
 from tests.fakes.journal import Journal
