@@ -7,7 +7,7 @@ must be replayed unmodified.
 
 import re
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,7 +16,6 @@ from llm_router.members import DuplicateMember, MalformedJson, locate, members, 
 from llm_router.routing.chain import Needs
 from llm_router.settings import UpstreamSettings
 
-T = TypeVar("T")
 Piece = bytes | memoryview
 
 # English prose has about four bytes a token, code and JSON fewer. A candidate is left out for its
@@ -26,17 +25,30 @@ _SURELY_FITS = 256 * 1024
 _MEDIA = (b";base64,", b'"image_url"', b'"input_audio"')
 _SOME_LIST = re.compile(rb"\[[ \t\r\n]*[^ \t\r\n\]]")
 _MODELS_FIELDS = ("models", "route")
-_NULL = msgspec.Raw(b"null")
 
 
 class _Format(msgspec.Struct):
     type: str = ""
 
 
-_format = msgspec.json.Decoder(_Format | None)
-_string = msgspec.json.Decoder(str | None)
-_boolean = msgspec.json.Decoder(bool | None)
-_count = msgspec.json.Decoder(int | None)
+_string = msgspec.json.Decoder(str | None), "a string"
+_tokens = (
+    msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)] | None),
+    "a whole number that is not negative",
+)
+# What is read of a body beside its lists: the decoder, and what it allows.
+_READ: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
+    "model": _string,
+    "stream": (msgspec.json.Decoder(bool | None), "true or false"),
+    "session_id": _string,
+    "n": (
+        msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1)] | None),
+        "a whole number of at least 1",
+    ),
+    "max_tokens": _tokens,
+    "max_completion_tokens": _tokens,
+    "response_format": (msgspec.json.Decoder(_Format | None), "an object with a type"),
+}
 
 
 class ChatBody(msgspec.Struct, frozen=True):
@@ -88,40 +100,36 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     if not _SOME_LIST.match(messages):
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
     has_tools = _has_some(found, "tools") or _has_some(found, "functions")
-    response_format = _read(found, "response_format", _format, "an object with a type")
-    n = _read(found, "n", _count, "a whole number of at least 1")
-    if n is not None and n < 1:
-        raise InvalidRequest("n must be a whole number of at least 1.", param="n")
-    model = _read(found, "model", _string, "a string")
-    own_session = _read(found, "session_id", _string, "a string")
+    read = {key: _read(key, value) for key, value in found.items() if key in _READ}
+    model = read.get("model")
     return ChatBody(
         raw=raw,
         text=text,
         found=found,
         model="router" if model is None else model,
         messages=messages,
-        is_stream=_read(found, "stream", _boolean, "true or false") or False,
+        is_stream=read.get("stream") or False,
         has_tools=has_tools,
-        choices=n or 1,
-        session=(own_session or session or "")[:256] or None,
-        needs=_needs(messages, found, has_tools, response_format),
+        choices=read.get("n") or 1,
+        session=(read.get("session_id") or session or "")[:256] or None,
+        needs=_needs(messages, found, has_tools, read),
     )
 
 
 def _needs(
-    messages: bytes, found: Mapping[str, msgspec.Raw], has_tools: bool, fmt: _Format | None
+    messages: bytes, found: Mapping[str, msgspec.Raw], has_tools: bool, read: Mapping[str, Any]
 ) -> Needs:
     text_bytes = len(messages)
     # Data URLs are no text. Only a body that might not fit for its size is searched for them.
     if text_bytes > _SURELY_FITS and any(mark in messages for mark in _MEDIA):
         text_bytes = 0
-    completion = _max_tokens(found, "max_completion_tokens")
-    older_name = _max_tokens(found, "max_tokens")
+    max_tokens = read.get("max_completion_tokens")
+    response_format = read.get("response_format")
     return Needs(
         prompt_tokens=(text_bytes + _tool_bytes(found)) // BYTES_PER_TOKEN,
-        max_tokens=older_name if completion is None else completion,
+        max_tokens=read.get("max_tokens") if max_tokens is None else max_tokens,
         tools=has_tools,
-        structured_output=fmt is not None and fmt.type == "json_schema",
+        structured_output=response_format is not None and response_format.type == "json_schema",
         messages=messages,
     )
 
@@ -130,13 +138,6 @@ def _tool_bytes(found: Mapping[str, msgspec.Raw]) -> int:
     """Descriptions of tools are part of the prompt; agents send tens of kilobytes of them."""
     tools = len(found["tools"]) if "tools" in found else 0
     return tools + len(found["functions"]) if "functions" in found else tools
-
-
-def _max_tokens(found: Mapping[str, msgspec.Raw], key: str) -> int | None:
-    value = _read(found, key, _count, "a whole number that is not negative")
-    if value is not None and value < 0:
-        raise InvalidRequest(f"{key} must be a whole number that is not negative.", param=key)
-    return value
 
 
 def _has_some(found: Mapping[str, msgspec.Raw], key: str) -> bool:
@@ -149,11 +150,8 @@ def _has_some(found: Mapping[str, msgspec.Raw], key: str) -> bool:
     return _SOME_LIST.match(value) is not None
 
 
-def _read(
-    found: Mapping[str, msgspec.Raw], key: str, decoder: msgspec.json.Decoder[T], allowed: str
-) -> T | None:
-    if key not in found or (value := found[key]) == _NULL:
-        return None
+def _read(key: str, value: msgspec.Raw) -> Any:
+    decoder, allowed = _READ[key]
     try:
         return decoder.decode(value)
     except (msgspec.DecodeError, RecursionError):
