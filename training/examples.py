@@ -1,5 +1,6 @@
 """Labelled prompts, and what the classifier sees of them."""
 
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ import msgspec
 
 from llm_router.classify.features import features, length_of
 from llm_router.classify.text import clip
+from llm_router.classify.traces import traces
 from llm_router.classify.vocabulary import tokens
-from llm_router.classify.weights import CATEGORIES, beginnings
+from llm_router.classify.weights import CATEGORIES, pairs_of
 from llm_router.classify.words import builtin_words
 
 OWN = Path(__file__).with_name("own")
@@ -19,6 +21,7 @@ OWN_SOURCE = "written for this project"
 _LEAST_PROMPTS = 3
 _LEAST_KINDS = 2
 _LEAST_WITH_FEATURE = 3
+_LEAST_WITH_PAIR = 20
 
 
 class Line(msgspec.Struct):
@@ -38,8 +41,9 @@ class Example:
     line: Line
     length: int
     features: tuple[str, ...]
-    words: frozenset[str]
-    beginnings: frozenset[str]
+    pairs: tuple[str, ...]
+    words: tuple[str, ...]
+    traces: frozenset[str]  # of the words
 
     @property
     def is_own(self) -> bool:
@@ -83,8 +87,8 @@ def _example(line: Line) -> Example:
     words = tokens(lower)
     length = length_of(text, words)
     found = features(text, lower, words, builtin_words().hits(lower, words), length)
-    distinct = frozenset(words)
-    return Example(line, length, tuple(found), distinct, frozenset(beginnings(distinct)))
+    pairs = tuple(map(sys.intern, pairs_of(found)))  # some thousands, seen millions of times
+    return Example(line, length, tuple(found), pairs, tuple(words), frozenset(traces(words)))
 
 
 def known_features(examples: Iterable[Example]) -> list[str]:
@@ -92,21 +96,18 @@ def known_features(examples: Iterable[Example]) -> list[str]:
     return sorted(name for name, count in counts.items() if count >= _LEAST_WITH_FEATURE)
 
 
+def known_pairs(examples: Iterable[Example]) -> list[str]:
+    counts = Counter(name for example in examples for name in example.pairs)
+    return sorted(name for name, count in counts.items() if count >= _LEAST_WITH_PAIR)
+
+
 def known_words(examples: Iterable[Example]) -> list[str]:
-    """Return the words that are worth a weight of their own."""
-    return _telling((example, example.words) for example in examples)
-
-
-def known_beginnings(examples: Iterable[Example]) -> list[str]:
-    return _telling((example, example.beginnings) for example in examples)
-
-
-def _telling(shown: Iterable[tuple[Example, frozenset[str]]]) -> list[str]:
+    """Return what is worth a weight of its own of all that is looked up of words."""
     counts: Counter[str] = Counter()
     kinds: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for example, words in shown:
-        counts.update(words)
-        for word in words:
+    for example in examples:
+        counts.update(example.traces)
+        for word in example.traces:
             kinds[word].add(example.kind)
     return sorted(
         word

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from llm_router.classify.weights import CATEGORIES, Learned, Weights
 from training.examples import Example
-from training.fit import fit, weights_of
+from training.fit import fit
 
 Pair = tuple[int, int]  # the label and what was decided, as places in CATEGORIES
 BANDS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -64,17 +64,26 @@ def judged(weights: Weights, examples: Iterable[Example]) -> Iterator[Judged]:
 
 
 def temperature(found: Sequence[Judged]) -> float:
-    """Return what the logits must be divided by for the likelihood to be greatest."""
+    """Return what the logits must be divided by for confidence to be honest.
 
-    counts = weights_of([j.example for j in found])
+    On foreign sources or on our own prompts, wherever the weights have less of a right to be sure:
+    a router meets the prompts of strangers.
+    """
+    parts = ([j for j in found if j.example.is_own is own] for own in (False, True))
+    return max(_honest(part) for part in parts if part)
 
-    def surprise(by: float) -> float:
-        return -sum(
-            count * math.log(max(j.confidence(by, j.example.label), 1e-12))
-            for j, count in zip(found, counts, strict=True)
-        )
 
-    return min((step / 20 for step in range(10, 81)), key=surprise)
+def _honest(found: Sequence[Judged]) -> float:
+    """Return the temperature at which confidence is, in the mean, how often it is right.
+
+    The greatest likelihood would ask for another: a few labels that are plainly wrong make it so.
+    """
+    right = sum(j.is_right for j in found)
+
+    def apart(by: float) -> float:
+        return abs(sum(j.confidence(by) for j in found) - right)
+
+    return min((step / 20 for step in range(10, 81)), key=apart)
 
 
 def report(found: Sequence[Judged], by: float) -> Iterator[str]:

@@ -1,29 +1,28 @@
 """The learned weights of the local classifier, and adding them up for one text.
 
 `data/weights.json` is written by the trainer (`make train`): whole numbers in units of `UNIT`, by
-feature, by word and by the beginning of words, one for each of `CATEGORIES`. The three are packed
-into one integer, so that one addition adds them all; it is short enough for `sum` to add it without
-an object for each step.
+feature, by pair of features and by word, one for each of `CATEGORIES`. The three are packed into
+one integer, so that one addition adds them all; it is short enough for `sum` to add it without an
+object for each step.
 """
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import repeat
+from itertools import combinations, repeat
 from pathlib import Path
 
 import msgspec
+
+from llm_router.classify.traces import parts, traces
 
 CATEGORIES = ("code", "reasoning", "conversation")
 UNIT = 1 / 32
 FILE = Path(__file__).with_name("data") / "weights.json"
 
-# A long text shows more of everything. What it shows counts for less the longer it is, and from a
-# point on features have a second weight: a word in a story is not a word in a question.
+# A long text shows more of everything, so what it shows counts for less the longer it is.
 WEIGHS_LESS_FROM = 40
-IS_LONG_FROM = 60
-# What the forms of a word share: `optim` of "optimise" and "optimal".
-BEGINNING = 5
+_AND = " + "
 
 Triple = tuple[int, int, int]
 
@@ -40,14 +39,13 @@ class Learned(msgspec.Struct, frozen=True):
     temperature: float
     bias: Triple
     features: dict[str, Triple]
-    in_long: dict[str, Triple]  # added for the features of a long text
+    pairs: dict[str, Triple]  # added where both are shown
     words: dict[str, Triple]
-    beginnings: dict[str, Triple]
 
 
-def beginnings(words: Iterable[str]) -> set[str]:
-    """Return how words that are longer than a beginning begin."""
-    return {word[:BEGINNING] for word in words if len(word) > BEGINNING}
+def pairs_of(features: Iterable[str]) -> Iterator[str]:
+    """Yield the names under which pairs of features have a weight."""
+    return map(_AND.join, combinations(sorted(features), 2))
 
 
 def share_of(length: int) -> float:
@@ -63,30 +61,28 @@ class Weights:
         self._unit = UNIT / learned.temperature
         self._bias = learned.bias
         self._features = _packed(learned.features)
-        self._in_long = _packed(learned.in_long)
+        self._pairs = _nested(_packed(learned.pairs))
         self._words = _packed(learned.words)
-        self._beginnings = _packed(learned.beginnings)
         # Looking for the words of a text in a set takes half as long as in the keys of a dict.
         self._known_words = frozenset(self._words)
-        self._known_beginnings = frozenset(self._beginnings)
         # What speaks for each category by itself, for the reasons that are shown.
         self.speaking: dict[str, dict[str, int]] = {
             category: {name: by[place] for name, by in learned.features.items() if by[place] > 0}
             for place, category in enumerate(CATEGORIES)
         }
 
-    def logits(self, features: Collection[str], words: Collection[str], length: int) -> list[float]:
+    def logits(self, features: Sequence[str], words: Sequence[str], length: int) -> list[float]:
         """Return the logarithm of each category's odds, up to a constant they share.
 
-        `length` is that of the text in words.
+        `words` are those of the text in their order, `length` is what it has of them.
         """
         total = sum(map(self._features.get, features, repeat(0)), _LIFT)
-        known = self._known_words.intersection(words)
+        known = self._known_words.intersection(traces(words))
         total = sum(map(self._words.__getitem__, known), total)
-        begun = self._known_beginnings.intersection(beginnings(words))
-        total = sum(map(self._beginnings.__getitem__, begun), total)
-        if length > IS_LONG_FROM:
-            total += sum(map(self._in_long.get, features, repeat(0)))
+        shown = set(features)
+        for one in self._pairs.keys() & shown:
+            others = self._pairs[one]
+            total = sum(map(others.__getitem__, others.keys() & shown), total)
         share = share_of(length)
         code, reasoning, conversation = self._bias
         return [
@@ -95,8 +91,8 @@ class Weights:
             self._unit * (conversation + share * ((total >> 2 * _BITS) - _HALF)),
         ]
 
-    def knows(self, words: Iterable[str]) -> bool:
-        return not self._known_words.isdisjoint(words)
+    def knows(self, words: Sequence[str]) -> bool:
+        return not self._known_words.isdisjoint({*words, *parts(words)})
 
 
 @cache
@@ -107,3 +103,12 @@ def weights() -> Weights:
 
 def _packed(weights: dict[str, Triple]) -> dict[str, int]:
     return {name: a + (b << _BITS) + (c << 2 * _BITS) for name, (a, b, c) in weights.items()}
+
+
+def _nested(packed: dict[str, int]) -> dict[str, dict[str, int]]:
+    """Return the weights of pairs by the first of the two, then by the second."""
+    found: dict[str, dict[str, int]] = {}
+    for name, weight in packed.items():
+        one, _, other = name.partition(_AND)
+        found.setdefault(one, {})[other] = weight
+    return found

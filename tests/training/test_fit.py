@@ -1,13 +1,15 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_line
 
 from llm_router.classify.weights import Weights
 from training.__main__ import main, written
-from training.examples import Example, known_beginnings, known_words, own, read
+from training.examples import OWN_SOURCE, Example, known_pairs, known_words, own, read
 from training.fit import fit
-from training.measure import judged, report, temperature
+from training.measure import Judged, judged, report, temperature
 from training.minimize import minimize
 
 TEXTS = {
@@ -54,8 +56,31 @@ def test_only_words_of_several_kinds_of_prompts_get_a_weight(tmp_path: Path) -> 
     two = read([prompts(tmp_path / "b", "b", "cats", "kites", "songs")])
     assert {"cats", "null", "compile"} <= set(known_words([*one, *two]))
     assert "kites" not in known_words([*one, *two])
-    assert {"compi"} <= set(known_beginnings([*one, *two]))
-    assert "null" not in known_beginnings([*one, *two])
+    assert {"compi", "^why", "^tell me a"} <= set(known_words([*one, *two]))
+
+
+def test_features_are_learned_by_twos_where_they_are_often_seen_together(tmp_path: Path) -> None:
+    nouns = [f"things{number}" for number in range(10)]
+    assert known_pairs(read([prompts(tmp_path / "one", "a", "cats")])) == []
+    known = known_pairs(read([prompts(tmp_path / name, name, *nouns) for name in "ab"]))
+    assert "asks + why" in known
+    assert "a question + asks" in known
+
+
+def test_confidence_is_as_low_as_what_was_judged_worst_asks_for(examples: list[Example]) -> None:
+    own = [replace(e, line=replace_line(e.line, source=OWN_SOURCE)) for e in examples]
+
+    def sure(those: list[Example], *, right: bool) -> list[Judged]:
+        wrong = [Judged(e, tuple(4.0 * (k != e.label) for k in range(3))) for e in those[:9]]
+        return [
+            *(Judged(e, tuple(4.0 * (k == e.label) for k in range(3))) for e in those),
+            *([] if right else wrong),
+        ]
+
+    foreign = temperature([*sure(examples, right=False), *sure(own, right=True)])
+    assert foreign == temperature(sure(examples, right=False))
+    assert foreign == temperature([*sure(examples, right=True), *sure(own, right=False)])
+    assert foreign > temperature(sure(examples, right=True))
 
 
 def test_the_report_has_languages_sources_and_bands(examples: list[Example]) -> None:
@@ -94,10 +119,10 @@ def test_weights_that_are_near_lead_to_the_same_place(examples: list[Example]) -
 
 def test_our_own_prompts_have_labels_languages_and_no_doubles() -> None:
     prompts = own()
-    assert len(prompts) >= 7500
+    assert len(prompts) >= 12_000
     assert len({(e.line.lang, e.line.text) for e in prompts}) == len(prompts)
     assert {e.line.lang for e in prompts} == {"en", "fr", "de", "es", "zh", "ru"}
-    assert len({e.line.file for e in prompts}) >= 5
+    assert len({e.line.file for e in prompts}) >= 8
 
 
 def test_the_minimum_of_a_bowl_is_found() -> None:
