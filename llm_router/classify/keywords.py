@@ -53,8 +53,8 @@ class Keywords:
         evidence.add(vocabulary.hits(lower, words), _speaking())
         if reading.wanted:
             evidence.add(reading.wanted, [(name, _CONFIGURED_WEIGHT) for name in own.owners])
-        for number, (name, found) in enumerate(hinted.items()):
-            evidence.add({number: found}, [(name, _HINT_WEIGHT)] * len(hinted))
+        for name, found in hinted.items():
+            evidence.add({0: found}, [(name, _HINT_WEIGHT)])
         evidence.add_form(reading.text, words)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             earlier = prompt.context.lower()

@@ -3,6 +3,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from llm_router.classify.base import Decision
 from llm_router.ledger import journal as journal_module
@@ -15,7 +16,6 @@ from llm_router.ledger.entry import (
     AttemptStarted,
     Cost,
     CostSource,
-    Labels,
     Outcome,
     RequestDecided,
     RequestFinished,
@@ -33,6 +33,7 @@ from llm_router.proxy.exchange import (
 )
 from tests.fakes.clock import Clock
 from tests.fakes.journal import Journal
+from tests.ledger import entries
 
 GLM = "z-ai/glm-5"
 MINI = "openai/gpt-4o-mini"
@@ -160,21 +161,7 @@ def test_what_the_answer_calls_itself_goes_before_the_header(bench: Bench) -> No
 
 # One call that answers all
 
-LABELS = Labels(
-    requested_model="router",
-    is_stream=True,
-    client_key="laptop",
-    category="code",
-    classifier="keywords",
-    runner_up=None,
-    skipped=None,
-    left_out='{"a/gone":"gone"}',
-    model=GLM,
-    answered_as="z-ai/glm-5-2026",
-    provider="Parasail",
-    cost_source="provider",
-    note="n",
-)
+LABELS = replace(entries.LABELS, left_out='{"a/gone":"gone"}', provider="Parasail", note="n")
 
 
 def test_what_its_first_call_answers_is_told_as_one(bench: Bench) -> None:

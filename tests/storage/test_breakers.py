@@ -1,6 +1,4 @@
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -10,7 +8,7 @@ from llm_router.routing.breaker import Breakers, Permit, Refusal, StoredBreaker
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.settings import BreakerSettings
 from llm_router.storage.breakers import Transition, load, transitions, write_changes
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 
 NOON = 1_769_860_800.0
 MODEL = "z-ai/glm-5"
@@ -35,12 +33,6 @@ OPENED = BreakerChanged(
 def then(before: BreakerChanged, state: str, seconds: float, **facts: object) -> BreakerChanged:
     changed = {"from_state": before.to_state, "to_state": state, "at": before.at + seconds}
     return msgspec.structs.replace(before, **{**changed, **facts})
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 async def store(database: Database, *changes: BreakerChanged) -> None:

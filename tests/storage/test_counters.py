@@ -1,13 +1,8 @@
 """The totals that triggers keep for Prometheus."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from llm_router.storage.counters import Counters, Labels, read_counters
 from llm_router.storage.retention import prune
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.fakes.ledger import (
     AURORA,
     GLM,
@@ -21,12 +16,6 @@ from tests.fakes.ledger import (
 
 LABELS = Labels(("code", "direct"), (GLM,), ("keywords",), ("transport",))
 NOW = "2026-01-10T12:00:00.000Z"
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 def requests(counters: Counters) -> dict[tuple[str, str, str], int]:

@@ -1,6 +1,4 @@
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,15 +10,8 @@ from llm_router.storage.breakers import write_changes
 from llm_router.storage.config import ConfigStore
 from llm_router.storage.follow import Follower
 from llm_router.storage.reader import open_reader
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.routing.test_merge import change
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
-
 
 NAMES = ("config", "breakers", "sessions", "models")
 

@@ -1,5 +1,3 @@
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +9,7 @@ from llm_router.ledger.fold import Fold
 from llm_router.ledger.reconcile import Generation, OpenCost
 from llm_router.ledger.rows import Advance, AttemptRow, Batch, RequestRow
 from llm_router.storage.ledger import SqliteLedger
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.fakes.journal import read
 from tests.ledger.entries import (
     T0,
@@ -24,12 +22,6 @@ from tests.ledger.entries import (
     request_started,
     whole_request,
 )
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 @pytest.fixture

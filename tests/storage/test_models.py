@@ -1,20 +1,9 @@
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
-
 from llm_router.routing.catalog import Catalog, read_models
 from llm_router.storage.models import ModelStorage
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 
 NOON = 1_769_860_800.123
 HOUR = 3600
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 def catalog(fetched_at: float, **prices: str) -> Catalog:

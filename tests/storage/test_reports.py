@@ -1,15 +1,12 @@
 """The ledger summed up, from raw rows and from rollups."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from llm_router.ledger.period import ALL_TIME, Period
 from llm_router.ledger.report import KEYS, NOTHING, Group
 from llm_router.storage.reports import report, totals
 from llm_router.storage.rollup import roll_up
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.fakes.ledger import (
     AURORA,
     GLM,
@@ -23,12 +20,6 @@ from tests.fakes.ledger import (
 )
 
 LATER = "2027-01-01T00:00:00.000Z"
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 def by(key: str, groups: list[Group]) -> dict[str | None, Group]:

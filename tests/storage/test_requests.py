@@ -1,13 +1,10 @@
 """Single rows: filters, pages and the tail."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from llm_router.ledger.period import Period
 from llm_router.storage.requests import Cursor, Filter, Tail, one, page
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.fakes.ledger import (
     AURORA,
     GLM,
@@ -17,12 +14,6 @@ from tests.fakes.ledger import (
     add_request,
     change,
 )
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 async def test_pages_are_complete_and_newest_first_even_when_times_are_equal(

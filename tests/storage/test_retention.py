@@ -4,8 +4,6 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -15,7 +13,7 @@ from llm_router.storage import retention
 from llm_router.storage.reports import report, totals
 from llm_router.storage.retention import Pruned, count_prunable, prune, run_retention
 from llm_router.storage.rollup import roll_up, run_rollup
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from llm_router.tasks import spawn
 from tests.fakes.clock import Clock
 from tests.fakes.ledger import (
@@ -35,12 +33,6 @@ OLD = "2026-01-10T12:10:00.000Z"
 NEW = "2026-01-10T12:30:00.000Z"
 LATER = "2027-01-01T00:00:00.000Z"
 VIEWS = ("cost_by_day", "cost_by_category", "cost_by_key", "cost_by_model", "cost_by_provider")
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 async def ids(database: Database, table: str) -> set[str]:

@@ -1,7 +1,6 @@
 """However a request that one call served is told, its rows and the totals are the same."""
 
-from collections.abc import AsyncIterator, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from llm_router.ledger.entry import Entry, RequestServed, Usage
 from llm_router.ledger.fold import Fold
 from llm_router.ledger.served import told
 from llm_router.storage.ledger import SqliteLedger
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from llm_router.storage.tally import BOUNDS
 from tests.fakes.journal import read
 from tests.ledger.entries import (
@@ -38,18 +37,6 @@ UNLIKE = [
     replace(LABELS, requested_model=None, is_stream=False, category="tools", runner_up="code"),
     replace(LABELS, model="a/b", cost_source="computed", skipped="s", left_out="{}"),
 ]
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
-
-
-@pytest.fixture
-async def other(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "other.db") as database:
-        yield database
 
 
 async def tell(database: Database, entries: Iterable[Entry], process: str = "p1") -> None:

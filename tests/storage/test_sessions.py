@@ -1,22 +1,12 @@
 """What sessions stay with, as rows."""
 
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
-
-import pytest
 
 from llm_router.ledger.entry import SessionKept
 from llm_router.storage import sessions
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 
 AT = 1_770_000_000.0
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 def kept(name: str, at: float = AT, model: str = "z-ai/glm-5", client: str = "") -> SessionKept:

@@ -1,8 +1,7 @@
 """Rows that are counted together add up to what triggers would have counted one by one."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ from llm_router.ledger.entry import (
 )
 from llm_router.ledger.fold import Fold
 from llm_router.storage.ledger import SqliteLedger
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.fakes import ledger
 from tests.fakes.journal import read
 from tests.ledger.entries import (
@@ -41,18 +40,6 @@ OUTCOMES: list[tuple[Outcome, str | None]] = [
     ("truncated", "error_mid"),
     ("abandoned", "client_gone"),
 ]
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
-
-
-@pytest.fixture
-async def other(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "other.db") as database:
-        yield database
 
 
 def request(number: int) -> list[Entry]:

@@ -1,7 +1,6 @@
 """Prompts and answers as rows, and how they go again."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from llm_router.ledger.rows import Batch
 from llm_router.storage import texts
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.retention import prune
-from llm_router.storage.sqlite import Database, open_database
+from llm_router.storage.sqlite import Database
 from tests.fakes.clock import Clock
 from tests.fakes.ledger import add_request
 from tests.fakes.waiting import until
@@ -21,12 +20,6 @@ from tests.integration.conftest import eventually
 
 AT = 1_770_000_000.0
 DAY_S = 86_400
-
-
-@pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(tmp_path / "router.db") as database:
-        yield database
 
 
 async def keep(database: Database, *texts: TextKept) -> None:
