@@ -209,16 +209,16 @@ class CommitGate:
 
 def _is_plain(region: bytes) -> bool:
     """True for whole events with nothing but content, as nearly all have; cheap on purpose."""
-    if not region.startswith(b"data: ") or not region.endswith(b"\n\n") or b"\r" in region:
-        return False
-    events = region[6:-2].split(b"\n\ndata: ")
-    if region.count(b"\n") != 2 * len(events):
+    lines = region.splitlines()
+    if not region.endswith(b"\n\n") or any(lines[1::2]):
         return False
     try:
         if not region.isascii():
             region.decode()
-        for event in events:
-            _decode_plain(event)
+        for line in lines[::2]:
+            if line[:6] != b"data: ":
+                return False
+            _decode_plain(line[6:])
     except (ValueError, RecursionError):
         return False
     return True

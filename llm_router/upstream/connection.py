@@ -91,10 +91,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self._head is None and self._response is None:
-            self.abort()  # nobody asked
-            return
-        self._has_answered = True
+        if self._response is None:
+            if self._head is None:
+                self.abort()  # nobody asked
+                return
+            self._has_answered = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -104,7 +105,8 @@ class Connection(asyncio.Protocol):
                 self._finish()
             self._refuse("The answer was not valid HTTP.")
             return
-        self._deliver()
+        if self._body:
+            self._deliver()
         if self._is_message_over:
             self._finish()
         elif self._response is None:
@@ -162,9 +164,9 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self) -> None:
         """Hand on what one read brought, in one piece."""
-        body, response = self._body, self._response
-        if body and response is not None:
-            response.feed(body[0] if len(body) == 1 else b"".join(body))
+        if self._response is not None:
+            body = self._body
+            self._response.feed(body[0] if len(body) == 1 else b"".join(body))
             body.clear()
 
     def _finish(self) -> None:
