@@ -134,11 +134,12 @@ class ModelList:
     async def _put(self, catalog: Catalog) -> None:
         self._said_why = ""
         self._holder.current = catalog
-        self._say_what_is_gone()
         try:
             await self._store.save(catalog)
         except StorageError as exc:
             log.warning("the model list cannot be stored: %s", exc)
+        # Looking for similar names takes as long as reading the list; others are served between.
+        self._say_what_is_gone()
 
     def _with_plausible_prices(self, listed: Sequence[ModelInfo]) -> list[ModelInfo]:
         """Keep the old price of a model whose new one is doubtful."""
