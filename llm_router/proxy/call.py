@@ -4,7 +4,7 @@ Exactly one of `completed`, `failed`, `broke_off` and `abandoned` takes effect; 
 is left, so no permit stays out and no row stays open while the process lives.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from msgspec import Struct
 
@@ -78,14 +78,13 @@ class Call:
         """Return what is known of the answer so far."""
         raise NotImplementedError
 
-    async def open(self) -> UpstreamResponse:
+    def send(self) -> Awaitable[UpstreamResponse]:
         """Send the request; returns at the response headers. Raises UpstreamError."""
         context = self.context
         body = context.body.for_model(self.attempt.model, context.settings.upstream)
-        self.response = await context.upstream.chat(
+        return context.upstream.chat(
             *body, headers=context.headers, on_new_connection=self._on_new_connection
         )
-        return self.response
 
     async def refusal(self, response: UpstreamResponse, content_type: str) -> Failure | None:
         """Return why this is no answer, judging by status, headers and, if need be, the body."""
@@ -104,8 +103,9 @@ class Call:
         return Failure(FailureClass.PROTOCOL, f"The provider's answer is not {content_type}.", 200)
 
     def client_headers(self) -> dict[str, str]:
-        passed = for_client(self.response.headers) if self.response is not None else {}
-        return {**passed, **self.context.exchange.headers()}
+        headers = {} if self.response is None else for_client(self.response.headers)
+        headers.update(self.context.exchange.headers())
+        return headers
 
     # Settlements
 
@@ -182,6 +182,16 @@ class Call:
         catalog, usage = self.context.catalog, facts.usage
         pricing = catalog.pricing(facts.model or "") or catalog.pricing(self.attempt.model)
         return cost_of(usage, pricing, now=self.context.clock.wall())
+
+
+def is_as_asked(response: UpstreamResponse, content_type: str) -> bool:
+    """Whether it begins like nearly every good answer; of any other `refusal` says what it is."""
+    headers = response.headers
+    return (
+        response.status == 200
+        and headers.get("Content-Type", "").startswith(content_type)
+        and "Content-Encoding" not in headers
+    )
 
 
 def before_answer(exc: UpstreamError) -> Failure:

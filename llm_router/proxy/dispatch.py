@@ -92,34 +92,35 @@ async def _ask(
         return Fate(candidate, refusal=admitted)
     kind: type[Call] = StreamCall if context.body.is_stream else PlainCall
     call = kind(context, candidate.model, admitted, on_new_connection=on_new_connection)
-    ended = await _try(context, call, chain_ends, later)
-    if ended is None:
-        return None
-    if ended.kind is FailureClass.STALE_CONNECTION and not on_new_connection:
-        return await _ask(
-            context, candidate, chain_ends, later, past_rate=past_rate, on_new_connection=True
-        )
-    return Fate(candidate, failure=ended)
-
-
-async def _try(
-    context: Context, call: Call, chain_ends: float, later: tuple[Candidate, ...]
-) -> Failure | None:
-    """Make one call. A Failure means that the client has seen nothing of it, None an answer."""
     try:
-        return await call.run(chain_ends, later)
+        failure = await call.run(chain_ends, later)
     except ClientGone:
         call.abandoned()
         raise
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if not context.exchange.is_cut or task is None:
+        if not _is_our_doing(context):
             call.abandoned()
             raise
-        task.uncancel()
-        return await call.broke(Failure(FailureClass.DRAINING, "The router is shutting down."))
+        failure = Failure(FailureClass.DRAINING, "The router is shutting down.")
+        failure = await call.broke(failure)
     finally:
         call.close()
+    if failure is None:
+        return None
+    if failure.kind is FailureClass.STALE_CONNECTION and not on_new_connection:
+        return await _ask(
+            context, candidate, chain_ends, later, past_rate=past_rate, on_new_connection=True
+        )
+    return Fate(candidate, failure=failure)
+
+
+def _is_our_doing(context: Context) -> bool:
+    """Whether a cancellation is the shutdown's, which ends the call but not the request's task."""
+    task = asyncio.current_task()
+    if not context.exchange.is_cut or task is None:
+        return False
+    task.uncancel()
+    return True
 
 
 def _early_headers(context: Context) -> Mapping[str, str]:

@@ -4,7 +4,7 @@ import asyncio
 from typing import NoReturn
 
 from llm_router.errors import UpstreamError
-from llm_router.proxy.call import Call, Context, before_answer, is_refusal
+from llm_router.proxy.call import Call, Context, before_answer, is_as_asked, is_refusal
 from llm_router.proxy.commit import CommitGate
 from llm_router.proxy.deadline import NEVER, Deadline
 from llm_router.proxy.exchange import Facts
@@ -16,6 +16,7 @@ from llm_router.routing.failures import Failure, FailureClass
 from llm_router.tasks import launch
 from llm_router.upstream.response import UpstreamResponse
 
+_EVENTS = "text/event-stream"
 _LEFTOVER_LIMIT = 64 * 1024
 _LEFTOVER_S = 1.0
 
@@ -40,8 +41,10 @@ class StreamCall(Call):
         first_event = min(now + deadlines.first_event_s, chain_ends, self._total_ends)
         try:
             with Deadline(first_event) as deadline:
-                response = await self.open()
-                if failure := await self.refusal(response, "text/event-stream"):
+                response = self.response = await self.send()
+                if not is_as_asked(response, _EVENTS) and (
+                    failure := await self.refusal(response, _EVENTS)
+                ):
                     return self.failed(failure, was_refused=is_refusal(failure))
                 self.context.breakers.answered(self.permit)
                 self.context.exchange.answered(self.attempt, response.generation_id)

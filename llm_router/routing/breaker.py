@@ -129,14 +129,18 @@ class Breakers:
             self._gate(permit.model).renew(permit.number, lease_s)
 
     def succeeded(self, permit: Permit) -> None:
-        """Say that the answer reached its true end."""
+        """Say that the answer reached its true end; whether it was `answered` need not be said."""
         if permit.is_settled:
             return
         permit.is_settled = True
-        number, request_id = permit.number, permit.request_id
-        self._account.passed(number, request_id)
-        self._transport.passed(number, request_id)
-        self._gate(permit.model).passed(number, request_id)
+        number, model = permit.number, self._models.get(permit.model) or self._add(permit.model)
+        for gate in (self._account, self._transport, model):
+            if not gate.is_clear or gate.failed:
+                gate.passed(number, permit.request_id)
+            elif number > gate.horizon:
+                gate.horizon = number
+        if permit.past_rate:
+            self._rate.warm(permit.request_id)
 
     def failed(self, permit: Permit, failure: Failure) -> None:
         """Let `failures.RULES` decide what the failure means to which gate."""

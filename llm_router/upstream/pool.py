@@ -5,7 +5,7 @@ There is no upper bound: every call is a client's request, and those are bounded
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 
 from llm_router.errors import UpstreamError
@@ -29,16 +29,18 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._is_open = True
 
-    async def send(
+    def send(
         self, *request: bytes | memoryview, on_new_connection: bool = False
-    ) -> UpstreamResponse:
+    ) -> Awaitable[UpstreamResponse]:
         """Send a whole request, in pieces; returns at the response's headers. Raises UpstreamError.
 
         STALE_CONNECTION says that a pooled connection had silently died, as they do all the time:
         worth one more try `on_new_connection`.
         """
         connection = None if on_new_connection else self._take()
-        return await (connection or await self._connect()).request(*request)
+        if connection is None:
+            return self._send_on_new(request)
+        return connection.request(*request)
 
     async def close(self) -> None:
         self._is_open = False
@@ -47,6 +49,9 @@ class Pool:
         while self._idle:
             self._idle.pop().abort()
         await asyncio.sleep(0)  # transports close in the loop's next turn
+
+    async def _send_on_new(self, request: tuple[bytes | memoryview, ...]) -> UpstreamResponse:
+        return await (await self._connect()).request(*request)
 
     def _take(self) -> Connection | None:
         oldest = self._loop.time() - IDLE_S

@@ -1,13 +1,16 @@
 """A plain answer: all of it or nothing, on a clock that jumps."""
 
+import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from llm_router.errors import UpstreamError
+from llm_router.errors import HttpError, UpstreamError
 from llm_router.ledger.entry import REFUSED_COST, AttemptAnswered, Cost, Usage
-from llm_router.routing.failures import FailureClass
+from llm_router.routing.breaker import ACCOUNT, ACCOUNT_LIMITS, Permit
+from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.response import UpstreamResponse
 from tests.fakes.loop import run
 from tests.proxy.bench import END, JSON, Answer, Bench, Step
@@ -61,12 +64,7 @@ def test_a_generation_that_is_over_with_its_headers_is_named_with_its_outcome() 
     """One append less; and the outcome is journaled before the body is given to anybody (F69)."""
 
     async def main() -> None:
-        response = bench.upstream.answers[0]
-        response.steps = []
-        given_at_once = await bench.upstream.chat()
-        given_at_once.feed(body())
-        given_at_once.end()
-        bench.upstream.chat = at_once(given_at_once)  # type: ignore[method-assign]
+        await come_whole(bench, body())
         await bench.dispatch()
         assert bench.client.body == body()
 
@@ -79,11 +77,39 @@ def test_a_generation_that_is_over_with_its_headers_is_named_with_its_outcome() 
     ]
 
 
-def at_once(response: UpstreamResponse) -> Any:
+@pytest.mark.parametrize(
+    "whole",
+    [body(), EMPTY, json.dumps({"error": {"code": 502, "message": "broke"}}).encode()],
+    ids=["an answer", "nothing", "an error"],
+)
+def test_whatever_comes_whole_shows_that_the_account_is_fine(whole: bytes) -> None:
+    """F11"""
+
+    async def main() -> None:
+        refused = bench.breakers.admit("b/two", "req_0")
+        assert isinstance(refused, Permit)
+        bench.breakers.failed(refused, Failure(C.AUTH, "no such key", 401))
+        await asyncio.sleep(ACCOUNT_LIMITS.first_wait_s)
+        await come_whole(bench, whole)
+        with suppress(HttpError):
+            await bench.dispatch()
+
+    bench = plain()
+    run(main())
+    assert bench.states[ACCOUNT] == "closed"
+
+
+async def come_whole(bench: Bench, answer: bytes) -> None:
+    """Have the provider answer at once, headers and body together."""
+    bench.upstream.answers[0].steps = []
+    response = await bench.upstream.chat()
+    response.feed(answer)
+    response.end()
+
     async def chat(*body: bytes | memoryview, **options: object) -> UpstreamResponse:
         return response
 
-    return chat
+    bench.upstream.chat = chat  # type: ignore[method-assign]
 
 
 def test_a_generation_that_goes_on_behind_its_headers_is_named_at_once() -> None:

@@ -7,6 +7,7 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing import breaker as module
 from llm_router.routing.breaker import (
     ACCOUNT,
+    ACCOUNT_LIMITS,
     RATE,
     TRANSPORT,
     Breakers,
@@ -417,6 +418,21 @@ def test_an_answer_to_the_request_that_met_the_platforms_limit_ends_the_rest_of_
     breakers.answered(later)
     assert not admit(breakers, OTHER).is_probe
     assert refuse(breakers).retry_after_s == 30
+
+
+def test_a_success_says_by_itself_that_there_was_an_answer(
+    breakers: Breakers, clock: Clock
+) -> None:
+    """What came whole is not announced first: the probes and the platform's rest end with it."""
+    breakers.failed(admit(breakers), fail(C.AUTH))
+    clock.pass_s(ACCOUNT_LIMITS.first_wait_s)
+    breakers.succeeded(admit(breakers))
+    assert view(breakers, ACCOUNT).is_clear
+    breakers.failed(admit(breakers), fail(C.RATE_LIMITED, retry_after_s=30, rests_all=True))
+    past = breakers.admit(OTHER, "req_1", past_rate=True)
+    assert isinstance(past, Permit)
+    breakers.succeeded(past)
+    assert view(breakers, RATE).is_clear
 
 
 def test_the_request_that_met_the_platforms_limit_gets_past_no_other_gate(
