@@ -1,7 +1,6 @@
 """POST /v1/chat/completions: read, decide, dispatch; and a row whatever happens."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -33,25 +32,20 @@ from llm_router.routing.config import ConfigHolder
 from llm_router.routing.failures import FailureClass
 from llm_router.settings import Settings
 from llm_router.upstream.client import UpstreamClient
-from llm_router.upstream.headers import for_upstream
 from llm_router.web.access import Access
 from llm_router.web.body import read_body
 from llm_router.web.lane import Lane, Service
 from llm_router.web.middleware import as_http_error
 from llm_router.web.outlet import AiohttpOutlet
+from llm_router.web.preface import Preface, read_preface
 from llm_router.web.responses import error_parts
 from llm_router.web.routes import Route, Scope
 
-SESSION_HEADER = "x-session-id"
-CATEGORY_HEADER = "x-router-category"
 CLIENT_CLOSED_REQUEST = 499  # nginx's word for a client that left before the status line
 
 
 class Asked(Protocol):
-    """A chat request, whoever took it: `headers` are found by their lower-case names."""
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
+    """A chat request behind its head, whoever took it."""
 
     async def body(self) -> bytes:
         """Return the body. Raises HttpError or ClientGone."""
@@ -92,7 +86,7 @@ class Chats:
         )
 
     async def answer(
-        self, asked: Asked, outlet: Outlet, client_key: str | None, exchange: Exchange
+        self, asked: Asked, outlet: Outlet, preface: Preface, exchange: Exchange
     ) -> None:
         """Answer through the outlet, and see to it that there is a row. Raises HttpError,
         ClientGone or ResponseCut where there is no answer.
@@ -101,38 +95,37 @@ class Chats:
         assert task is not None
         self.in_flight.add(task, exchange)
         try:
-            await self._answer(asked, outlet, client_key, exchange)
+            await self._answer(asked, outlet, preface, exchange)
         except HttpError as exc:
-            _finish(client_key, exchange, "failed", exc.status, exc.type)
+            _finish(preface.client_key, exchange, "failed", exc.status, exc.type)
             raise
         except (asyncio.CancelledError, ClientGone) as exc:
             if exchange.is_cut and isinstance(exc, asyncio.CancelledError):
                 task.uncancel()
-                raise _shutting_down(client_key, exchange) from None
+                raise _shutting_down(preface.client_key, exchange) from None
             status = 200 if exchange.first_chunk_ms is not None else CLIENT_CLOSED_REQUEST
-            _finish(client_key, exchange, "abandoned", status, FailureClass.CLIENT_GONE.value)
+            gone = FailureClass.CLIENT_GONE.value
+            _finish(preface.client_key, exchange, "abandoned", status, gone)
             raise
         finally:
             if not exchange.is_finished:
-                _finish(client_key, exchange, "failed", 500, "internal")
+                _finish(preface.client_key, exchange, "failed", 500, "internal")
             self.in_flight.remove(task)
 
     async def _answer(
-        self, asked: Asked, outlet: Outlet, client_key: str | None, exchange: Exchange
+        self, asked: Asked, outlet: Outlet, preface: Preface, exchange: Exchange
     ) -> None:
         settings = self.settings
         if len(self.in_flight) > settings.server.max_in_flight:
             raise Unavailable("The router answers as many requests as it may.", retry_after_s=1)
-        raw = await asked.body()
-        headers = for_upstream(asked.headers)
-        body = parse_body(raw, headers.get(SESSION_HEADER))
-        session = session_of(self.sessions, body, client_key)
+        body = parse_body(await asked.body(), preface.session)
+        session = session_of(self.sessions, body, preface.client_key)
         name = body.session if session is None else session.name
-        exchange.begin(body.model, body.is_stream, client_key, name)
+        exchange.begin(body.model, body.is_stream, preface.client_key, name)
         config, catalog = self.config.current, self.catalog.current
         plan = await make_plan(
             body,
-            asked.headers.get(CATEGORY_HEADER),
+            preface.category,
             settings=settings,
             config=config,
             catalog=catalog,
@@ -151,7 +144,7 @@ class Chats:
             exchange=exchange,
             body=body,
             client=client,
-            headers=headers,
+            headers=preface.to_upstream,
         )
         try:
             await dispatch(context, plan.chain)
@@ -170,7 +163,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     exchange = Exchange(request[keys.REQUEST_ID], chats.journal, chats.clock)
     request[keys.EXCHANGE] = exchange
     outlet = AiohttpOutlet(request)
-    await chats.answer(_Taken(request), outlet, request[keys.CLIENT_KEY], exchange)
+    preface = read_preface(request.headers, request[keys.CLIENT_KEY])
+    await chats.answer(_Taken(request), outlet, preface, exchange)
     assert outlet.response is not None
     return outlet.response
 
@@ -193,9 +187,11 @@ async def _chat_on_lane(app: web.Application, lane: Lane) -> None:
     logged_request_id.set(request_id)
     exchange = None
     try:
-        client_key = chats.access.check(lane, Scope.CLIENT)
+        if (preface := lane.preface) is None:
+            client_key = chats.access.check(lane, Scope.CLIENT)
+            preface = lane.preface = read_preface(lane.headers, client_key)
         exchange = Exchange(request_id, chats.journal, chats.clock)
-        await chats.answer(lane, lane, client_key, exchange)
+        await chats.answer(lane, lane, preface, exchange)
     except (ClientGone, ResponseCut):
         raise
     except Exception as exc:
@@ -227,7 +223,6 @@ class _Taken:
     """What aiohttp's server took, as it is asked about."""
 
     def __init__(self, request: web.Request) -> None:
-        self.headers: Mapping[str, str] = request.headers
         self._request = request
 
     async def body(self) -> bytes:

@@ -23,7 +23,7 @@ from llm_router.proxy.sessions import session_of
 from llm_router.routing.breaker import Breakers
 from llm_router.routing.chain import Needs
 from llm_router.web.body import read_body
-from llm_router.web.chat import CATEGORY_HEADER, SESSION_HEADER
+from llm_router.web.preface import CATEGORY_HEADER, SESSION_HEADER
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 

@@ -13,8 +13,9 @@ from contextlib import suppress
 from typing import Any, NamedTuple, cast
 
 from llm_router.errors import ClientGone, RequestTimeout
-from llm_router.web.head import LIMIT_BYTES, Head, may_be_chat, parse_head
+from llm_router.web.head import LIMIT_BYTES, Form, form_of, may_be_chat, parse_head
 from llm_router.web.pace import Pace
+from llm_router.web.preface import Preface
 from llm_router.web.reply import render_head
 from llm_router.web.responses import CLOSING, JSON
 
@@ -39,7 +40,11 @@ class Service(NamedTuple):
 
 
 class Lane(asyncio.Protocol):
-    """Serves one request after another, each in a task of its own; also the request's `Outlet`."""
+    """Serves one request after another, each in a task of its own; also the request's `Outlet`.
+
+    What was learned of a head holds for as long as the client sends the same one again: `headers`,
+    and the `preface` that whoever answers has read in them.
+    """
 
     is_chunked = True
 
@@ -51,12 +56,15 @@ class Lane(asyncio.Protocol):
         pace: Pace,
     ) -> None:
         self.headers: Mapping[str, str] = {}
+        self.preface: Preface | None = None
         self.transport: asyncio.Transport | None = None
         self.pace = pace
         self._service = service
         self._hand_over = hand_over
         self._lanes = lanes
         self._loop = asyncio.get_running_loop()
+        self._form: Form | None = None  # of the head that `headers` come from
+        self._keeps_alive = True  # as that head says
         self._ahead = b""  # read, but not yet part of a request
         self._body: list[bytes] = []
         self._missing = 0  # of the request's body
@@ -90,16 +98,15 @@ class Lane(asyncio.Protocol):
     # The answer
 
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        # What is left of a body is not worth waiting for.
-        self._closes = self._closes or bool(self._missing) or status in CLOSING
-        length = f"Content-Length: {len(body)}\r\n"
-        self._write(self._head(status, {**JSON, **headers}, length) + body)
+        if self._missing or status in CLOSING:  # what is left of a body is not worth waiting for
+            self._closes = True
+        self._write(status, {**JSON, **headers}, f"Content-Length: {len(body)}\r\n", body)
         self._is_whole = True
         if self._writable is not None:
             await self.drain()
 
     async def open(self, headers: Mapping[str, str]) -> None:
-        self._write(self._head(200, headers, "Transfer-Encoding: chunked\r\n"))
+        self._write(200, headers, "Transfer-Encoding: chunked\r\n")
 
     async def drain(self) -> None:
         if self._writable is not None:
@@ -111,16 +118,16 @@ class Lane(asyncio.Protocol):
         self._is_whole = True
         await self.drain()
 
-    def _write(self, answer: bytes) -> None:
+    def _write(
+        self, status: int, headers: Mapping[str, str], framing: str, body: bytes = b""
+    ) -> None:
         """Begin the answer. One that broke must not be followed by another in its midst."""
         if self._has_begun:
             raise ConnectionError("The answer has begun; it can only be cut.")
-        self._open_transport().write(answer)
-        self._has_begun = True
-
-    def _head(self, status: int, headers: Mapping[str, str], framing: str) -> bytes:
+        transport = self._open_transport()
         self._closes = self._closes or self._service.is_ending()
-        return render_head(status, headers, framing, closes=self._closes)
+        transport.write(render_head(status, headers, framing, closes=self._closes) + body)
+        self._has_begun = True
 
     def _open_transport(self) -> asyncio.Transport:
         if self.transport is None or self.transport.is_closing():
@@ -174,22 +181,33 @@ class Lane(asyncio.Protocol):
         end = ahead.find(_END_OF_HEAD, 0, LIMIT_BYTES)
         if end >= 0:
             end += len(_END_OF_HEAD)
-            head = parse_head(ahead[:end])
-            if head is not None and head.body_bytes <= self._service.body_bytes:
-                self._begin(head, ahead[end:])
+            body_bytes = self._read_head(ahead[:end])
+            if body_bytes is not None and body_bytes <= self._service.body_bytes:
+                self._begin(body_bytes, ahead[end:])
                 return
         elif len(ahead) < LIMIT_BYTES and may_be_chat(ahead):
             self.pace.received(self._loop.time())
             return
         self._leave()
 
-    def _begin(self, head: Head, rest: bytes) -> None:
-        self.headers = head.headers
-        self._ahead, self._missing = b"", head.body_bytes
+    def _read_head(self, raw: bytes) -> int | None:
+        """Return how long the body will be; None unless the head is an ordinary one."""
+        form = self._form
+        if form is not None and (body_bytes := form.body_bytes(raw)) is not None:
+            return body_bytes
+        head = parse_head(raw)
+        if head is None:
+            return None
+        self.headers, self.preface = head.headers, None
+        self._form, self._keeps_alive = form_of(raw), head.keeps_alive
+        return head.body_bytes
+
+    def _begin(self, body_bytes: int, rest: bytes) -> None:
+        self._ahead, self._missing = b"", body_bytes
         self._take(rest)
         self.pace.begins()
         self._has_begun = self._is_whole = False
-        self._closes = not head.keeps_alive
+        self._closes = not self._keeps_alive
         self._task = self._loop.create_task(self._run())
 
     def _take(self, data: bytes) -> None:

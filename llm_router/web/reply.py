@@ -18,22 +18,23 @@ def render_head(
 
     ValueError if one header could be taken for two.
     """
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+    lines = "\r\n".join((_status_line(status), *map(": ".join, headers.items()), ""))
+    breaks = len(headers) + 1
+    if lines.count("\n") != breaks or lines.count("\r") != breaks or "\0" in lines:
         raise ValueError("a header holds a line break")
     closing = "Connection: close\r\n" if closes else ""
-    date = _date(int(time.time()))
-    return f"{_status_line(status)}{lines}{framing}{date}{_PLAIN}{closing}\r\n".encode()
+    return f"{lines}{framing}{_always(int(time.time()))}{closing}\r\n".encode()
 
 
 @lru_cache(maxsize=64)
 def _status_line(status: int) -> str:
     try:
-        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+        return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
     except ValueError:  # 529 and the like, which providers make up
-        return f"HTTP/1.1 {status} \r\n"
+        return f"HTTP/1.1 {status} "
 
 
 @lru_cache(maxsize=2)
-def _date(unix_s: int) -> str:
-    return f"Date: {formatdate(unix_s, usegmt=True)}\r\n"
+def _always(unix_s: int) -> str:
+    """Return what stands in every answer of this second."""
+    return f"Date: {formatdate(unix_s, usegmt=True)}\r\n{_PLAIN}"

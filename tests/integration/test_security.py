@@ -11,6 +11,7 @@ import pytest
 
 from llm_router import keys
 from llm_router.demo.upstream import DemoUpstream
+from llm_router.web.guesses import FREE_GUESSES
 from llm_router.web.routes import Scope
 from tests.integration.client import CHAT, calling, chat_body, checked_error, post, request
 from tests.integration.conftest import UPSTREAM_KEY, Router, Start, in_shared
@@ -239,6 +240,27 @@ async def test_a_keys_name_is_booked_and_never_the_key(start: Start) -> None:
             named: 1,
             "admin": 1,
         }
+
+
+async def test_each_request_on_a_connection_is_its_own_keys(start: Start) -> None:
+    """T12: proxies send several clients' requests over one."""
+    asked = [LAPTOP_KEY, LAPTOP_KEY, ADMIN_KEY, WRONG_KEY, WRONG_KEY, None, LAPTOP_KEY, LAPTOP_KEY]
+    async with start(server=KEYS) as router, calling(router.url) as caller:
+        statuses = []
+        for key in asked:
+            caller.writer.write(request(chat_body(), headers=bearer(key)))
+            statuses.append((await caller.reply()).status)
+        assert statuses == [200, 200, 200, 401, 401, 401, 200, 200]
+        names = [row["client_key"] for row in await router.rows()]
+        assert names == ["laptop", "laptop", "admin", "laptop", "laptop"]
+
+
+async def test_a_wrong_key_that_comes_again_and_again_counts_each_time(start: Start) -> None:
+    """T14"""
+    async with start(server=KEYS) as router, calling(router.url) as caller:
+        caller.writer.write(request(chat_body(), headers=bearer(WRONG_KEY)) * (FREE_GUESSES + 1))
+        statuses = [(await caller.reply()).status for _ in range(FREE_GUESSES + 1)]
+    assert statuses == [401] * FREE_GUESSES + [429]
 
 
 async def test_without_client_keys_nobodys_key_is_looked_at(router: Router) -> None:

@@ -9,7 +9,7 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llm_router.web.head import Head, may_be_chat, parse_head
+from llm_router.web.head import Head, form_of, may_be_chat, parse_head
 
 LINE = b"POST /v1/chat/completions HTTP/1.1"
 
@@ -24,9 +24,7 @@ HOST, LENGTH = b"Host: a", b"Content-Length: 5"
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/chat/completions"])
 def test_a_chat_request_with_a_length_is_ordinary(path: bytes) -> None:
     line = b"POST " + path + b" HTTP/1.1"
-    assert parse_head(head(HOST, LENGTH, line=line)) == Head(
-        {"host": "a", "content-length": "5"}, 5, True
-    )
+    assert parse_head(head(HOST, LENGTH, line=line)) == Head({"host": "a"}, 5, True)
 
 
 def test_names_are_lower_case_and_values_without_space_around_them() -> None:
@@ -34,7 +32,6 @@ def test_names_are_lower_case_and_values_without_space_around_them() -> None:
     assert found is not None
     assert found.headers == {
         "host": "a",
-        "content-length": "5",
         "x-session-id": "a b",
         "x-empty": "",
         "x-blank": "",
@@ -115,6 +112,55 @@ def test_64_headers_are_not_too_many() -> None:
     assert parse_head(head(HOST, LENGTH, *(b"X-%d: a" % n for n in range(62)))) is not None
 
 
+# The same head again
+
+AGAIN = head(HOST, LENGTH, b"Authorization: Bearer a")
+
+
+@pytest.mark.parametrize("name", [b"Content-Length", b"content-length"])
+@pytest.mark.parametrize("length", [b"0", b"7", b"007", b"123456789012345"])
+def test_a_head_may_come_again_with_another_length(name: bytes, length: bytes) -> None:
+    fields = (HOST, name + b": 5", b"X: Content-Length: 5")
+    form = form_of(head(*fields))
+    assert form is not None
+    assert form.body_bytes(head(HOST, name + b": " + length, fields[2])) == int(length)
+
+
+@pytest.mark.parametrize(
+    "length", [b"", b" 5", b"5 ", b"+5", b"-5", b"5,5", b"5, 5", b"0x5", b"5\r\nX: 5", b"9" * 16]
+)
+def test_a_length_that_is_written_oddly_is_left_to_the_parser(length: bytes) -> None:
+    """F62, T15"""
+    form = form_of(AGAIN)
+    assert form is not None
+    assert form.body_bytes(AGAIN.replace(b": 5", b": " + length)) is None
+
+
+@pytest.mark.parametrize("field", [b"Content-Length:5", b"Content-Length:  5", LENGTH + b" "])
+def test_a_head_that_says_its_length_in_another_way_is_always_parsed(field: bytes) -> None:
+    assert parse_head(head(HOST, field)) is not None
+    assert form_of(head(HOST, field)) is None
+
+
+@pytest.mark.parametrize("at", range(len(AGAIN)))
+def test_no_other_byte_of_a_head_may_differ(at: int) -> None:
+    """T12, T15: above all not one of the key."""
+    form = form_of(AGAIN)
+    assert form is not None
+    byte, is_length = AGAIN[at : at + 1], AGAIN[at - 3 : at + 1] == b"h: 5"
+    for other in (b"", b"\0", bytes([byte[0] ^ 1]), bytes([byte[0] ^ 32]), byte * 2, byte + b"\r"):
+        length = form.body_bytes(AGAIN[:at] + other + AGAIN[at + 1 :])
+        assert length == (int(other) if is_length and other.isdigit() else None)
+
+
+@pytest.mark.parametrize("raw", ODD.values(), ids=ODD)
+def test_whatever_is_odd_is_no_head_again(raw: bytes) -> None:
+    """F61, F62, T15"""
+    for form in map(form_of, (head(HOST, LENGTH), head(LENGTH, HOST))):
+        assert form is not None
+        assert form.body_bytes(raw) is None
+
+
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/chat/completions"])
 def test_a_chat_request_may_be_one_from_its_first_byte(path: bytes) -> None:
     raw = b"POST " + path + b" HTTP/1.1\r\nHost: a\r\n"
@@ -168,11 +214,31 @@ def test_what_is_ordinary_is_read_by_aiohttp_in_the_same_way(
         return
     following = b"GET /next HTTP/1.1\r\nHost: b\r\n\r\n" if found.keeps_alive else b""
     first, *others = messages_in(raw + b"x" * found.body_bytes + following)
-    assert {name.lower(): value for name, value in first.headers.items()} == found.headers
-    assert len(first.headers) == len(found.headers)
+    headers = {name.lower(): value for name, value in first.headers.items()}
+    assert int(headers.pop("content-length")) == found.body_bytes
+    assert headers == found.headers
+    assert len(first.headers) == len(found.headers) + 1
     assert (first.method, first.path) == ("POST", "/v1/chat/completions")
     assert first.should_close is not found.keeps_alive
     assert [other.path for other in others] == (["/next"] if found.keeps_alive else [])
+
+
+@given(FIELDS, st.sampled_from([b"5", b"0", b"05", b"17"]), VALUES | st.just(b"17"))
+def test_a_head_that_comes_again_is_read_as_if_it_were_new(
+    fields: list[bytes], length: bytes, other: bytes
+) -> None:
+    """F62, T15"""
+    first, second = (
+        LINE + b"\r\nHost: a\r\nContent-Length: " + said + b"\r\n" + b"".join(fields) + b"\r\n"
+        for said in (length, other)
+    )
+    found = parse_head(first)
+    if found is None or (form := form_of(first)) is None:
+        return
+    body_bytes = form.body_bytes(second)
+    assert form.body_bytes(first) == found.body_bytes
+    if body_bytes is not None:
+        assert parse_head(second) == Head(found.headers, body_bytes, found.keeps_alive)
 
 
 def messages_in(raw: bytes) -> list[RawRequestMessage]:

@@ -132,6 +132,32 @@ async def test_a_request_may_arrive_byte_by_byte() -> None:
         assert await reply(caller) == ("lane", b'{"a": 1}')
 
 
+async def test_the_same_head_may_come_again_with_whatever_length_its_body_has() -> None:
+    """F62, T15: what differs from the head before is read anew."""
+
+    async def told(lane: Lane) -> None:
+        names = {name: lane.headers.get(name, "") for name in ("x-way", "x-session-id")}
+        await lane.whole(200, names, await lane.body())
+
+    asked = [
+        *((b"1", "a"), (b"22", "a"), (b"", "a"), (b"4" * 1000, "a")),
+        *((b"5", "b"), (b"6", "b"), (b"7", ""), (b"88", "a")),
+    ]
+    async with serving_lanes(told) as server, calling(server) as caller:
+        for body, session in asked:
+            caller.writer.write(post(body, "X-Way: lane", f"X-Session-Id: {session}"))
+        replies = [await caller.reply() for _ in asked]
+    assert [(each.body, each.headers["x-session-id"]) for each in replies] == asked
+
+
+async def test_a_head_that_comes_again_may_announce_too_long_a_body() -> None:
+    """F54"""
+    async with serving_lanes() as server, calling(server) as caller:
+        caller.writer.write(post(b"1") + post(b"x" * (BODY_BYTES + 1)))
+        assert await reply(caller) == ("lane", b"1")
+        assert (await caller.reply()).status == 413
+
+
 async def test_requests_in_one_packet_are_answered_one_after_another() -> None:
     """F61: the second one begins when the first is answered."""
     order: list[bytes] = []
