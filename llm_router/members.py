@@ -19,9 +19,11 @@ _LONG_BYTES = 64 * 1024
 _MANY_BYTES = 1024 * 1024
 
 _values_of = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_OPEN = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*")
-_KEY = re.compile(rb'"((?:[^"\\]|\\.)*)"[ \t\r\n]*:[ \t\r\n]*', re.DOTALL)
-_NEXT = re.compile(rb"[ \t\r\n]*([,}])[ \t\r\n]*")
+# What stands before a member's value, and what behind the last one.
+_NAME = re.compile(
+    rb'[ \t\r\n]*+[{,][ \t\r\n]*+"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL
+)
+_END = re.compile(rb"[ \t\r\n]*+\}")
 # Half a surrogate pair, where every backslash begins an escape.
 _LONE_SURROGATE = re.compile(
     rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
@@ -77,15 +79,14 @@ def members(raw: bytes) -> dict[str, Member]:
 
 def locate(text: bytes, found: Mapping[str, msgspec.Raw], name: str) -> tuple[int, int]:
     """Return where a member's value begins and ends in what `read_object` returned."""
-    opening = _OPEN.match(text)
-    at = opening.end() if opening is not None else 0
+    at = 0
     for key, encoded in found.items():
-        start = _value_at(text, at, key)
-        end = start + len(encoded)
+        opening = _NAME.match(text, at)
+        assert opening is not None
+        start = opening.end()
+        at = start + len(encoded)
         if key == name:
-            return start, end
-        after = _NEXT.match(text, end)
-        at = after.end() if after is not None else 0
+            return start, at
     raise KeyError(name)
 
 
@@ -101,43 +102,28 @@ def read_object(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:
     stands there twice.
     """
     text, found = _decode(raw)
-    taken = 1 + 4 * len(found) + sum(map(len, found)) + sum(map(len, found.values()))
+    spare = len(text) - 1 - 4 * len(found) - sum(map(len, found)) - sum(map(len, found.values()))
     # A second member of one of these names would take quotes, colon, comma and a value more.
-    if found and len(text) - taken >= 5 + min(map(len, found)):
-        members(raw)
+    if spare >= 5 and found and spare >= 5 + min(map(len, found)):
+        for _ in _walk(text, found):
+            pass
     return text, found
 
 
-def _walk(raw: bytes, values: Mapping[str, msgspec.Raw]) -> Iterator[tuple[str, Member]]:
-    opening = _OPEN.match(raw)
-    assert opening is not None
-    at, separator = opening.end(), b","
+def _walk(text: bytes, values: Mapping[str, msgspec.Raw]) -> Iterator[tuple[str, Member]]:
+    at = 0
     for name, encoded in values.items():
-        value = bytes(encoded)
-        start = _value_at(raw, at, name)
+        value, opening = bytes(encoded), _NAME.match(text, at)
         # The bytes here must be the decoded ones: only then is this the one member of its name.
-        if not start or not raw.startswith(value, start):
-            raise DuplicateMember(_duplicate_in(raw))
-        end = start + len(value)
-        after = _NEXT.match(raw, end)
-        if after is None:
-            raise DuplicateMember(_duplicate_in(raw))
-        yield name, Member(at, start, end, value)
-        separator, at = after[1], after.end()
-    if values and separator != b"}":
-        raise DuplicateMember(_duplicate_in(raw))
-
-
-def _value_at(raw: bytes, at: int, name: str) -> int:
-    """Return where the value of the member at `at` begins, or 0 if that is not `name`."""
-    plain = b'"%b":' % name.encode()
-    if raw.startswith(plain, at):
-        start = at + len(plain)
-        start += raw[start] == 0x20  # as Python writes it
-        if raw[start] > 0x20:
-            return start
-    key = _KEY.match(raw, at)
-    return key.end() if key is not None and _text(key[1]) == name else 0
+        if opening is None or _text(opening[1]) != name:
+            raise DuplicateMember(_duplicate_in(text))
+        start = opening.end()
+        if not text.startswith(value, start):
+            raise DuplicateMember(_duplicate_in(text))
+        at = start + len(value)
+        yield name, Member(opening.start(1) - 1, start, at, value)
+    if values and _END.match(text, at) is None:
+        raise DuplicateMember(_duplicate_in(text))
 
 
 def _decode(raw: bytes) -> tuple[bytes, dict[str, msgspec.Raw]]:

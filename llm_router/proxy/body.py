@@ -7,7 +7,7 @@ must be replayed unmodified.
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -27,27 +27,44 @@ _SOME_LIST = re.compile(rb"\[[ \t\r\n]*[^ \t\r\n\]]")
 _MODELS_FIELDS = ("models", "route")
 
 
+# By the settings [upstream] models_field and provider_field.
+_DROPPED = {
+    (models, provider): frozenset(
+        (*(_MODELS_FIELDS if models == "drop" else ()), *(("provider",) * (provider == "drop")))
+    )
+    for models in ("drop", "pass")
+    for provider in ("drop", "pass")
+}
+
+
 class _Format(msgspec.Struct):
     type: str = ""
 
 
-_string = msgspec.json.Decoder(str | None), "a string"
-_tokens = (
-    msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)] | None),
-    "a whole number that is not negative",
-)
-# What is read of a body beside its lists: the decoder, and what it allows.
-_READ: dict[str, tuple[msgspec.json.Decoder[Any], str]] = {
-    "model": _string,
-    "stream": (msgspec.json.Decoder(bool | None), "true or false"),
-    "session_id": _string,
-    "n": (
-        msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=1)] | None),
-        "a whole number of at least 1",
-    ),
-    "max_tokens": _tokens,
-    "max_completion_tokens": _tokens,
-    "response_format": (msgspec.json.Decoder(_Format | None), "an object with a type"),
+_Tokens = Annotated[int, msgspec.Meta(ge=0)] | None
+
+
+class _Read(msgspec.Struct):
+    """What is read of a body beside its lists; null is as good as nothing."""
+
+    model: str | None = None
+    stream: bool | None = None
+    session_id: str | None = None
+    n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    max_tokens: _Tokens = None
+    max_completion_tokens: _Tokens = None
+    response_format: _Format | None = None
+
+
+_DECODE = {f.name: msgspec.json.Decoder(f.type).decode for f in msgspec.structs.fields(_Read)}
+_ALLOWED = {
+    "model": "a string",
+    "stream": "true or false",
+    "session_id": "a string",
+    "n": "a whole number of at least 1",
+    "max_tokens": "a whole number that is not negative",
+    "max_completion_tokens": "a whole number that is not negative",
+    "response_format": "an object with a type",
 }
 
 
@@ -71,12 +88,12 @@ class ChatBody(msgspec.Struct, frozen=True):
         `models` and `route` name further models that would be tried behind our back, past the
         breaker and the ledger, so they are dropped unless the operator passes them.
         """
-        name = msgspec.json.encode(model_id)
-        dropped = self.found.keys() & _dropped_fields(settings)
-        if "model" in self.found and not dropped:
-            start, end = locate(self.text, self.found, "model")
+        name, found = msgspec.json.encode(model_id), self.found
+        dropped = _DROPPED[settings.models_field, settings.provider_field]
+        if "model" in found and dropped.isdisjoint(found):
+            start, end = locate(self.text, found, "model")
             return self.raw[:start], name, memoryview(self.raw)[end:]
-        kept = [] if "model" in self.found else [b'"model":' + name]
+        kept = [] if "model" in found else [b'"model":' + name]
         for key, m in members(self.text).items():
             if key == "model":
                 kept.append(b'"model":' + name)
@@ -99,37 +116,37 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     messages = bytes(found.get("messages", b""))
     if not _SOME_LIST.match(messages):
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
+    read = _read(found)
     has_tools = _has_some(found, "tools") or _has_some(found, "functions")
-    read = {key: _read(key, value) for key, value in found.items() if key in _READ}
-    model = read.get("model")
     return ChatBody(
         raw=raw,
         text=text,
         found=found,
-        model="router" if model is None else model,
+        model="router" if read.model is None else read.model,
         messages=messages,
-        is_stream=read.get("stream") or False,
+        is_stream=read.stream or False,
         has_tools=has_tools,
-        choices=read.get("n") or 1,
-        session=(read.get("session_id") or session or "")[:256] or None,
+        choices=read.n or 1,
+        session=(read.session_id or session or "")[:256] or None,
         needs=_needs(messages, found, has_tools, read),
     )
 
 
 def _needs(
-    messages: bytes, found: Mapping[str, msgspec.Raw], has_tools: bool, read: Mapping[str, Any]
+    messages: bytes, found: Mapping[str, msgspec.Raw], has_tools: bool, read: _Read
 ) -> Needs:
     text_bytes = len(messages)
     # Data URLs are no text. Only a body that might not fit for its size is searched for them.
     if text_bytes > _SURELY_FITS and any(mark in messages for mark in _MEDIA):
         text_bytes = 0
-    max_tokens = read.get("max_completion_tokens")
-    response_format = read.get("response_format")
+    if has_tools:
+        text_bytes += _tool_bytes(found)
+    max_tokens, answer = read.max_completion_tokens, read.response_format
     return Needs(
-        prompt_tokens=(text_bytes + _tool_bytes(found)) // BYTES_PER_TOKEN,
-        max_tokens=read.get("max_tokens") if max_tokens is None else max_tokens,
+        prompt_tokens=text_bytes // BYTES_PER_TOKEN,
+        max_tokens=read.max_tokens if max_tokens is None else max_tokens,
         tools=has_tools,
-        structured_output=response_format is not None and response_format.type == "json_schema",
+        structured_output=answer is not None and answer.type == "json_schema",
         messages=messages,
     )
 
@@ -150,14 +167,13 @@ def _has_some(found: Mapping[str, msgspec.Raw], key: str) -> bool:
     return _SOME_LIST.match(value) is not None
 
 
-def _read(key: str, value: msgspec.Raw) -> Any:
-    decoder, allowed = _READ[key]
+def _read(found: Mapping[str, msgspec.Raw]) -> _Read:
+    read = {}
+    key = ""
     try:
-        return decoder.decode(value)
+        for key, value in found.items():
+            if key in _DECODE:
+                read[key] = _DECODE[key](value)
     except (msgspec.DecodeError, RecursionError):
-        raise InvalidRequest(f"{key} must be {allowed}.", param=key) from None
-
-
-def _dropped_fields(settings: UpstreamSettings) -> tuple[str, ...]:
-    models = _MODELS_FIELDS if settings.models_field == "drop" else ()
-    return (*models, "provider") if settings.provider_field == "drop" else models
+        raise InvalidRequest(f"{key} must be {_ALLOWED[key]}.", param=key) from None
+    return _Read(**read)
