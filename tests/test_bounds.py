@@ -46,6 +46,7 @@ BOUNDS = {
     "proxy/texts.py:KeptStream._written": "MAX_ANSWER_BYTES",
     "routing/breaker.py:Breakers._models": "MAX_MODELS",
     "routing/catalog.py:Catalog._by_slug": "OpenRouter's model list, whose answer has a bound",
+    "routing/chain.py:Lineups._kept": CONFIGURATION,
     "routing/gates.py:Gate.failed": "the failures that open a breaker",
     "storage/requests.py:Tail._in_flight": "max_in_flight; a command's",
     "storage/sqlite.py:Database._queue": "one batch, and the admin requests there are",

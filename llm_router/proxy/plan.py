@@ -1,6 +1,6 @@
 """What will be done with a request: the decision, and the chain that follows from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -9,12 +9,14 @@ from llm_router.classify.text import peel
 from llm_router.proxy.body import ChatBody
 from llm_router.proxy.sessions import Session, in_session
 from llm_router.routing.catalog import Catalog
-from llm_router.routing.chain import Candidate, build_chain
+from llm_router.routing.chain import Candidate, Lineup
 from llm_router.routing.config import DIRECT, RoutingConfig
 from llm_router.routing.resolve import Direct, Forced, resolve
 from llm_router.settings import Settings
 
 TOOLS = "tools"
+
+LineUp = Callable[[tuple[str, ...], RoutingConfig, Catalog], Lineup]
 
 
 class Plan(Struct, frozen=True):
@@ -39,31 +41,38 @@ async def make_plan(
     catalog: Catalog,
     classifier: Classifier,
     book: CallBook,
+    line_up: LineUp = Lineup,
     session: Session | None = None,
 ) -> Plan:
-    """Decide. Raises ModelNotFound, UnknownCategory, or InvalidRequest for an ambiguous message."""
+    """Decide. Raises ModelNotFound, UnknownCategory, or InvalidRequest for an ambiguous message.
+
+    `line_up` may remember what it has made.
+    """
     asked = resolve(body.model, forced_category, config, catalog, settings.models.direct)
     if isinstance(asked, Direct):
         decision = Decision(DIRECT, "direct", rule=f"the client named {asked.model_id}")
-        chain = build_chain([asked.model_id], config, catalog, body.needs, keep_gone=True)
-        return Plan(decision, chain)
+        lineup = Lineup((asked.model_id,), config, catalog, keep_gone=True)
+        return Plan(decision, lineup.chain(body.needs))
     if isinstance(asked, Forced):
         decision = Decision(asked.category, "forced", rule="the client named the category")
-        return Plan(decision, _chain(decision, config, catalog, body))
+        models = config.categories[asked.category].models
+        return Plan(decision, line_up(models, config, catalog).chain(body.needs))
     prompt = judged = None
     if body.has_tools and settings.classifier.tools == "category":
         decision = Decision(TOOLS, "tools", rule="the request carries tools")
     else:
         prompt = peel(body.messages, has_tools=body.has_tools)
         decision = judged = await classifier.decide(prompt, config, book)
-    if session is None or (prompt is not None and prompt.chore):
-        return Plan(decision, _chain(decision, config, catalog, body), prompt, judged)
-    held = session.held(is_new=_is_new(prompt or peel(body.messages)), config=config)
+    sticks_to = None if prompt is not None and prompt.chore else session
+    held = None
+    if sticks_to is not None:
+        held = sticks_to.held(is_new=_is_new(prompt or peel(body.messages)), config=config)
     kept = None if held is None else in_session(decision, held)
-    if held is None or kept is None:
-        return Plan(decision, _chain(decision, config, catalog, body), prompt, judged, session)
-    chain = _chain(kept, config, catalog, body, first=held.model)
-    return Plan(kept, chain, prompt, judged, session)
+    models = config.categories[(kept or decision).category].models
+    if held is not None and kept is not None:
+        decision, models = kept, _with_first(held.model, models, config)
+    chain = line_up(models, config, catalog).chain(body.needs)
+    return Plan(decision, chain, prompt, judged, sticks_to)
 
 
 def _is_new(prompt: Prompt) -> bool:
@@ -71,16 +80,6 @@ def _is_new(prompt: Prompt) -> bool:
     return not (prompt.has_history or prompt.is_step)
 
 
-def _chain(
-    decision: Decision,
-    config: RoutingConfig,
-    catalog: Catalog,
-    body: ChatBody,
-    *,
-    first: str | None = None,
-) -> tuple[Candidate, ...]:
-    """Return the category's chain, `first` (a full id) before the others if it is one of them."""
-    models: Sequence[str] = config.categories[decision.category].models
-    if first is not None:
-        models = sorted(models, key=lambda name: config.model_id(name) != first)
-    return build_chain(models, config, catalog, body.needs)
+def _with_first(model_id: str, models: tuple[str, ...], config: RoutingConfig) -> tuple[str, ...]:
+    """Return the models with the one of this full id, if it is among them, before the others."""
+    return tuple(sorted(models, key=lambda name: config.model_id(name) != model_id))

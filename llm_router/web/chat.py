@@ -22,12 +22,13 @@ from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.exchange import Exchange, new_request_id
 from llm_router.proxy.in_flight import InFlight
 from llm_router.proxy.outlet import Outlet
-from llm_router.proxy.plan import make_plan
+from llm_router.proxy.plan import LineUp, make_plan
 from llm_router.proxy.relay import ClientStream, ResponseCut
 from llm_router.proxy.sessions import Sessions, session_of
 from llm_router.proxy.texts import KeptStream
 from llm_router.routing.breaker import Breakers
 from llm_router.routing.catalog import CatalogHolder
+from llm_router.routing.chain import Lineups
 from llm_router.routing.config import ConfigHolder
 from llm_router.routing.failures import FailureClass
 from llm_router.settings import Settings
@@ -67,6 +68,7 @@ class Chats:
     shadow: Shadow | None
     breakers: Breakers
     upstream: UpstreamClient
+    line_up: LineUp
 
     @classmethod
     def of(cls, app: web.Application) -> "Chats":
@@ -83,6 +85,7 @@ class Chats:
             shadow=app[keys.SHADOW],
             breakers=app[keys.BREAKERS],
             upstream=app[keys.UPSTREAM],
+            line_up=Lineups().of,
         )
 
     async def answer(
@@ -131,6 +134,7 @@ class Chats:
             catalog=catalog,
             classifier=self.classifier,
             book=ClassifierBook(exchange),
+            line_up=self.line_up,
             session=session,
         )
         exchange.decided(plan.decision)

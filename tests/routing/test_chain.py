@@ -1,10 +1,11 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from llm_router.routing.catalog import Catalog, read_models
-from llm_router.routing.chain import GONE, Candidate, Needs, build_chain
+from llm_router.routing.chain import GONE, Candidate, Lineup, Lineups, Needs
 from llm_router.routing.config import RoutingConfig
 
 CONFIG = RoutingConfig(1, {}, {"glm-5": "z-ai/glm-5", "aurora-alpha": "openrouter/aurora-alpha"})
@@ -13,6 +14,17 @@ ANYTHING = Needs(prompt_tokens=10)
 
 def catalog(**model: Any) -> Catalog:
     return Catalog(read_models({"data": [{"id": "z-ai/glm-5", **model}]}))
+
+
+def build_chain(
+    models: Sequence[str],
+    config: RoutingConfig,
+    listed: Catalog,
+    needs: Needs,
+    *,
+    keep_gone: bool = False,
+) -> tuple[Candidate, ...]:
+    return Lineup(models, config, listed, keep_gone=keep_gone).chain(needs)
 
 
 def left_out(needs: Needs, listed: Catalog) -> str | None:
@@ -109,3 +121,36 @@ def test_a_variant_can_do_what_its_model_can() -> None:
     listed = catalog(supported_parameters=["temperature"])
     (candidate,) = build_chain(["z-ai/glm-5:nitro"], CONFIG, listed, Needs(1, tools=True))
     assert candidate.left_out == "tools"
+
+
+def test_a_request_that_asks_too_much_of_one_model_leaves_the_others_in() -> None:
+    listed = Catalog(
+        read_models(
+            {
+                "data": [
+                    {"id": "a/large", "context_length": 9000},
+                    {"id": "b/small", "context_length": 10, "canonical_slug": "b/small"},
+                    {"id": "c/open"},
+                ]
+            }
+        )
+    )
+    lineup = Lineup(["a/large", "b/small", "c/open", "d/gone"], CONFIG, listed)
+    assert [c.left_out for c in lineup.chain(Needs(10))] == [None, None, None, GONE]
+    small = "context: needs about 11 tokens, takes 10"
+    assert [c.left_out for c in lineup.chain(Needs(11))] == [None, small, None, GONE]
+    assert lineup.chain(Needs(1)) is lineup.chain(Needs(10)), "made once"
+
+
+def test_a_lineup_is_kept_until_the_configuration_or_the_list_changes() -> None:
+    lineups, listed, config = Lineups(), catalog(), RoutingConfig(2)
+    kept = lineups.of(("z-ai/glm-5",), CONFIG, listed)
+    assert lineups.of(("z-ai/glm-5",), CONFIG, listed) is kept
+    assert lineups.of(("z-ai/glm-5", "a/one"), CONFIG, listed) is not kept
+    for newer in (config, listed), (config, Catalog()):
+        fresh = lineups.of(("z-ai/glm-5",), *newer)
+        assert fresh is not kept
+        kept = fresh
+    assert lineups.of(("a/one",), config, Catalog()).chain(ANYTHING) == (
+        Candidate("a/one", "a/one"),
+    )
