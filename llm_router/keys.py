@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llm_router.routing.breaker import Breakers
     from llm_router.routing.catalog import CatalogHolder
     from llm_router.storage.config import ConfigVersions
+    from llm_router.storage.follow import Marks
     from llm_router.storage.readable import Readable
     from llm_router.storage.sqlite import Database
     from llm_router.upstream.client import UpstreamClient
@@ -41,6 +42,7 @@ WRITER: web.AppKey["Database"] = web.AppKey("writer")
 DESK: web.AppKey["Desk"] = web.AppKey("desk")
 LINK: web.AppKey["Link"] = web.AppKey("link")
 OTHERS: web.AppKey[Callable[[], Load]] = web.AppKey("others")
+SEEN: web.AppKey["Callable[[Marks], None]"] = web.AppKey("seen")
 CONFIG_STORE: web.AppKey["ConfigVersions"] = web.AppKey("config_store")
 WATCHDOG: web.AppKey["Watchdog"] = web.AppKey("watchdog")
 JOURNAL: web.AppKey["Journal"] = web.AppKey("journal")

@@ -83,6 +83,7 @@ async def link(app: web.Application) -> AsyncIterator[None]:
         configs = RemoteConfig(link, app[keys.DATABASE], app[keys.CONFIG])
         app[keys.LINK], app[keys.INGESTOR], app[keys.CONFIG_STORE] = link, rows, configs
         app[keys.OTHERS] = lambda: rows.others
+        app[keys.SEEN] = rows.seen
         async with beside(rows.run(), name="pulse"):
             yield
 
@@ -129,5 +130,5 @@ async def followed(app: web.Application) -> AsyncIterator[None]:
             "sessions": sessions,
             "models": models,
         }
-        async with beside(follow(database, reactions), name="follow"):
+        async with beside(follow(database, reactions, app[keys.SEEN]), name="follow"):
             yield

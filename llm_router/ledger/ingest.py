@@ -58,6 +58,9 @@ class Rows(Protocol):
     async def flush(self) -> object:
         """Make rows of everything appended so far; StorageError if that cannot be done now."""
 
+    async def share(self) -> object:
+        """Flush, and have all other processes that serve act on it."""
+
 
 class Ingestor:
     """Its `run` is a task; everything else may be called beside it, and be cancelled."""
@@ -108,6 +111,8 @@ class Ingestor:
         """
         async with self._turn:
             return await self._ingest()
+
+    share = flush  # nobody else serves
 
     async def drain(self) -> None:
         """End `run` and move what is left; what the database does not take stays in the journal."""

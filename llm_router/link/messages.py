@@ -23,7 +23,10 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024  # a whole configuration, above all
 
 
 class Flush(Struct, frozen=True, tag="flush"):
-    """Make rows of everything journaled so far."""
+    """Make rows of everything journaled so far; `is_shared`: and wait until all workers have them
+    in force."""
+
+    is_shared: bool = False
 
 
 class ChangeConfig(Struct, frozen=True, tag="change"):
@@ -48,7 +51,11 @@ class ClaimProbe(Struct, frozen=True, tag="claim"):
 
 
 class Pulse(Struct, frozen=True, tag="pulse"):
+    """What is in hand, and up to which configuration and which breaker's row all is in force."""
+
     own: Load
+    config: int = 0
+    breakers: int = 0
 
 
 Question = Flush | ChangeConfig | RollBack | ClaimProbe | Pulse

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from llm_router.errors import StorageError
 from llm_router.ledger.entry import BreakerChanged
@@ -24,6 +25,7 @@ from llm_router.routing import document
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.merge import Claimed
 from llm_router.storage.config import Edit, Version, history, refresh
+from llm_router.storage.follow import Marks
 from llm_router.storage.readable import Readable
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ class RemoteRows:
         self._link = link
         self._own = own
         self._is_failing = False
+        self._seen = (0, 0)  # the configuration's version, the serial of the last breaker's row
+        self._news = asyncio.Event()
 
     @property
     def is_failing(self) -> bool:
@@ -82,12 +86,24 @@ class RemoteRows:
         """StorageError if the rows cannot be written now."""
         await self._link.ask(Flush(), Done)
 
+    async def share(self) -> None:
+        """Have all workers act on what was journaled here. StorageError as above."""
+        await self._link.ask(Flush(is_shared=True), Done)
+
+    def seen(self, marks: Marks) -> None:
+        """Tell soon that this worker acts on what is written up to there."""
+        seen = (marks["config"] or 0, marks["breakers"] or 0)
+        if seen != self._seen:
+            self._seen = seen
+            self._news.set()
+
     async def run(self) -> None:
         """Tell and hear how things are; a task."""
         is_silent = False
         while True:
             try:
-                peers = await self._link.ask(Pulse(self._own()), Peers, timeout_s=SILENT_S)
+                pulse = Pulse(self._own(), *self._seen)
+                peers = await self._link.ask(pulse, Peers, timeout_s=SILENT_S)
             except StorageError:
                 self.others, self._is_failing = Load(), True
                 if self._link.is_up and not is_silent:  # else it is being started again
@@ -98,7 +114,10 @@ class RemoteRows:
                 if is_silent:
                     is_silent = False
                     log.warning("the ledger process answers again")
-            await asyncio.sleep(PULSE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PULSE_S):
+                    await self._news.wait()
+            self._news.clear()
 
 
 class RemoteClaims:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from llm_router.clock import Clock
-from llm_router.errors import Conflict, NotFound, RouterError
+from llm_router.errors import Conflict, NotFound, RouterError, StorageError
 from llm_router.ledger.ingest import Rows
 from llm_router.link import address
 from llm_router.link.messages import (
@@ -38,10 +38,13 @@ from llm_router.routing.config import RoutingConfig
 from llm_router.routing.gates import PROBE_HINT_S
 from llm_router.storage import breakers
 from llm_router.storage.config import ConfigVersions
+from llm_router.storage.follow import marks_now
 from llm_router.storage.sqlite import Database
 from llm_router.tasks import spawn
 
 log = logging.getLogger(__name__)
+
+SHARED_S = 1.0  # a worker that hangs must not hold up who changes something elsewhere
 
 
 @dataclass(eq=False)
@@ -49,7 +52,7 @@ class _Worker:
     """One connection: what its worker said last, and which probes it has claimed."""
 
     listening: asyncio.Task[Any] | None
-    load: Load = field(default_factory=Load)
+    pulse: Pulse = field(default_factory=partial(Pulse, Load()))
     probes: set[str] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -69,6 +72,7 @@ class Desk:
         self._unwritten: dict[str, float] = {}  # subjects, and when the next may probe there
         self._alone = asyncio.Event()
         self._alone.set()
+        self._pulses = asyncio.Condition()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one worker until it hangs up, which is also how its death is noticed."""
@@ -120,19 +124,40 @@ class Desk:
         match question:
             case Flush():
                 await self._rows.flush()
+                if question.is_shared:
+                    await self._shared(worker)
                 return Done()
             case ChangeConfig():
-                return await self._change(question)
+                return await self._change(worker, question)
             case RollBack():
-                return _in_force(await self._configs.rollback(question.version, question.actor))
+                config = await self._configs.rollback(question.version, question.actor)
+                await self._shared(worker)
+                return _in_force(config)
             case ClaimProbe():
                 return await self._claim(worker, question)
             case Pulse():
-                worker.load = question.own
-                others = (other.load for other in self._workers if other is not worker)
+                worker.pulse = question
+                async with self._pulses:
+                    self._pulses.notify_all()
+                others = (other.pulse.own for other in self._workers if other is not worker)
                 return Peers(sum(others, Load()), self._rows.is_failing)
 
-    async def _change(self, question: ChangeConfig) -> Answer:
+    async def _shared(self, asker: _Worker) -> None:
+        """Wait until the others act on what is written by now, too, so that whoever has changed
+        something finds it changed, whichever worker the next request meets.
+        """
+        with suppress(TimeoutError, StorageError):
+            now = await marks_now(self._database)
+            config, breaker = now["config"] or 0, now["breakers"] or 0
+
+            def is_shared() -> bool:
+                pulses = (worker.pulse for worker in self._workers if worker is not asker)
+                return all(each.config >= config and each.breakers >= breaker for each in pulses)
+
+            async with asyncio.timeout(SHARED_S), self._pulses:
+                await self._pulses.wait_for(is_shared)
+
+    async def _change(self, worker: _Worker, question: ChangeConfig) -> Answer:
         wanted = document.parse(question.document)
 
         def edit(current: RoutingConfig) -> RoutingConfig:
@@ -141,9 +166,11 @@ class Desk:
             return wanted
 
         try:
-            return _in_force(await self._configs.change(question.actor, question.action, edit))
+            config = await self._configs.change(question.actor, question.action, edit)
         except Conflict:
             return Outdated()
+        await self._shared(worker)
+        return _in_force(config)
 
     async def _claim(self, worker: _Worker, question: ClaimProbe) -> Answer:
         if self._rows.is_failing:

@@ -23,19 +23,29 @@ SELECT (SELECT max(version) FROM config_versions)     AS config,
        (SELECT fetched_at FROM models LIMIT 1)        AS models
 """
 
+Marks = Mapping[str, Any]
 React = Callable[[Any], Awaitable[None]]
 """Gets the mark up to which it has reacted already, None the first time."""
 
 
-async def follow(database: Readable, reactions: Mapping[str, React]) -> NoReturn:
+async def follow(
+    database: Readable, reactions: Mapping[str, React], seen: Callable[[Marks], None]
+) -> NoReturn:
     """React to every change of `config`, `breakers`, `sessions` and `models`; a task.
 
-    `database` is read by nobody else: a long query must not keep a change waiting.
+    `database` is read by nobody else: a long query must not keep a change waiting. `seen` gets the
+    marks that have been reacted to.
     """
     follower = Follower(database, reactions)
     while True:
-        await follower.look()
+        if await follower.look():
+            seen(follower.marks)
         await asyncio.sleep(POLL_S)
+
+
+async def marks_now(database: Readable) -> Marks:
+    [now] = await database.read(_MARKS)
+    return dict(now)
 
 
 class Follower:
@@ -43,27 +53,32 @@ class Follower:
         self._database = database
         self._reactions = reactions
         self._data_version: int | None = None
-        self._marks: dict[str, Any] = dict.fromkeys(reactions)
+        self.marks: dict[str, Any] = dict.fromkeys(reactions)
         self._is_blind = False
 
-    async def look(self) -> None:
-        """React to what has changed since the last look; again next time if that fails."""
+    async def look(self) -> bool:
+        """React to what has changed since the last look; again next time if that fails.
+
+        True if there was something and all of it is done.
+        """
         try:
-            await self._react()
+            has_moved = await self._react()
         except StorageError as exc:
             if not self._is_blind:
                 log.warning("changes by other processes cannot be seen: %s", exc)
             self._is_blind = True
-        else:
-            self._is_blind = False
+            return False
+        self._is_blind = False
+        return has_moved
 
-    async def _react(self) -> None:
+    async def _react(self) -> bool:
         [[data_version]] = await self._database.read("PRAGMA data_version")
         if data_version == self._data_version:
-            return
-        [now] = await self._database.read(_MARKS)
+            return False
+        now = await marks_now(self._database)
         for name, react in self._reactions.items():
-            if now[name] != self._marks[name]:
-                await react(self._marks[name])
-                self._marks[name] = now[name]
+            if now[name] != self.marks[name]:
+                await react(self.marks[name])
+                self.marks[name] = now[name]
         self._data_version = data_version
+        return True

@@ -15,7 +15,7 @@ from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
-from llm_router.web.rows import CHANGE_S, catch_up
+from llm_router.web.rows import catch_up, share
 
 TRANSITIONS = 50
 
@@ -45,7 +45,7 @@ async def reset(request: web.Request) -> web.Response:
     subject = config.model_id(name)
     shut = {view.subject for view in breakers.views() if not view.is_clear}
     is_known = breakers.reset(subject) or subject in config.model_ids()
-    await catch_up(request.app, CHANGE_S)
+    await share(request.app)
     if not is_known and not await _was_called(request, subject):
         seen = [view.subject for view in breakers.views() if not view.is_gate]
         raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
@@ -64,7 +64,7 @@ async def force(request: web.Request) -> web.Response:
     if subject not in config.model_ids() | seen:
         raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
     breakers.force(subject, to)
-    await catch_up(request.app, CHANGE_S)
+    await share(request.app)
     return json_answer({"model": subject, "forced": to})
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
 from aiohttp import web
 
@@ -15,13 +16,20 @@ READ_S = 0.5
 CHANGE_S = 2.0
 
 
-async def catch_up(app: web.Application, limit_s: float = READ_S) -> None:
-    """Make rows of everything appended so far, if the database can do so now; never raises.
+async def catch_up(app: web.Application) -> None:
+    """Make rows of everything appended so far, if the database can do so now; never raises."""
+    await _in_time(app[INGESTOR].flush(), READ_S)
 
-    The ingestor itself says in the log when it cannot.
-    """
+
+async def share(app: web.Application) -> None:
+    """Let what was changed here hold everywhere before it is said to; never raises."""
+    await _in_time(app[INGESTOR].share(), CHANGE_S)
+
+
+async def _in_time(rows: Awaitable[object], limit_s: float) -> None:
+    # The ingestor itself says in the log when it cannot.
     try:
         async with asyncio.timeout(limit_s):
-            await app[INGESTOR].flush()
+            await rows
     except (StorageError, OSError) as exc:
         log.debug("rows will follow later, the journal has them: %s", str(exc) or "no time")

@@ -1,10 +1,11 @@
 """A worker and the ledger process, over the socket between them."""
 
 import asyncio
+import sqlite3
 import stat
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,8 @@ class Rows:
         if self.trouble:
             raise self.trouble
 
+    share = flush
+
 
 @dataclass
 class Bench:
@@ -74,6 +77,11 @@ class Bench:
 
     async def write(self, *changes: BreakerChanged) -> None:
         await self.database.transact(partial(stored.write_changes, changes=changes))
+
+    def versions(self) -> int:
+        with closing(sqlite3.connect(self.database.path)) as db:
+            [[newest]] = db.execute("SELECT max(version) FROM config_versions")
+        return int(newest)
 
     async def state(self) -> str:
         [row] = await stored.load(self.database)
@@ -221,6 +229,37 @@ async def test_workers_hear_what_the_others_have_in_hand(bench: Bench, link: Lin
             await until(lambda: others[0].others.in_flight and others[1].others.in_flight)
         assert [each.others for each in others] == [Load(4), Load(3, 100, 1)]
         assert others[0].is_failing
+
+
+async def test_a_change_is_made_when_the_other_workers_act_on_it(bench: Bench, link: Link) -> None:
+    """F80: whichever worker the next request meets, it is served by the new version."""
+    async with open_link(bench.folder) as second:
+        await until(lambda: second.is_up)
+        other = RemoteRows(second, Load)
+        remote = RemoteConfig(link, bench.database, ConfigHolder(RoutingConfig(0)))
+        async with beside(other.run(), name="other"):
+            edit = partial(with_category, "x")
+            change = asyncio.ensure_future(remote.change("admin", "category x", edit))
+            await until(lambda: bench.versions() == 2)
+            other.seen({"config": 1, "breakers": None})
+            done, _ = await asyncio.wait((change,), timeout=0.05)
+            assert not done
+            other.seen({"config": 2, "breakers": None})
+            assert (await change).version == 2
+
+
+async def test_what_all_shall_act_on_is_waited_for_and_not_for_ever(
+    bench: Bench, link: Link, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F72: a worker that hangs holds up nobody who resets a breaker at another one."""
+    await bench.write(change("closed", "open", 10))
+    rows = RemoteRows(link, Load)
+    await rows.share()
+    async with open_link(bench.folder) as second:
+        await until(lambda: second.is_up)
+        monkeypatch.setattr("llm_router.link.server.SHARED_S", 0.01)
+        await rows.share()
+        assert bench.rows.flushes == 2
 
 
 def test_loads_add_up() -> None:

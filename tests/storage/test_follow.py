@@ -35,12 +35,13 @@ async def test_what_is_there_and_what_comes_is_heard_of_once(database: Database)
     seen = Seen()
     async with open_reader(database.path) as reader:
         following = await follower(reader, seen)
-        await following.look()
+        assert await following.look()
         assert seen.marks == {"config": [], "breakers": [], "sessions": [], "models": []}
         await database.transact(partial(write_changes, changes=[change("closed", "open", 10)]))
-        await following.look()
-        await following.look()
+        assert await following.look()
+        assert not await following.look()
         assert seen.marks["breakers"] == [None]
+        assert following.marks["breakers"] == 1
         await ConfigStore(database, ConfigHolder(default_config())).load_or_seed(default_config())
         await database.transact(partial(write_changes, changes=[change("open", "closed", 20)]))
         await following.look()
@@ -61,8 +62,8 @@ async def test_what_could_not_be_read_is_read_the_next_time_and_said_once(
         await following.look()
         await database.transact(partial(write_changes, changes=[change("closed", "open", 10)]))
         seen.trouble = StorageError("busy")
-        await following.look()
-        await following.look()
+        assert not await following.look()
+        assert not await following.look()
         assert caplog.text.count("cannot be seen: busy") == 1
         seen.trouble = None
         await following.look()

@@ -66,6 +66,8 @@ class Router:
         await self.database.transact(partial(write_changes, changes=self.pending))
         self.pending.clear()
 
+    share = flush
+
     def fail(self, model: str, kind: FailureClass = FailureClass.UPSTREAM_5XX) -> None:
         permit = self.breakers.admit(model, "req-1")
         assert isinstance(permit, Permit)

@@ -128,6 +128,22 @@ async def test_what_one_worker_is_told_all_of_them_know(upstream: Upstream, tmp_
     assert "Traceback" not in team.server.log.read_text()
 
 
+async def test_what_was_changed_holds_for_the_next_request_whoever_gets_it(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """F80: it used to meet a worker that had not heard of it yet, and got a 404."""
+    async with crew(upstream, tmp_path, LLM_ROUTER_BREAKER__FAILURES="1") as team:
+        for version in range(2, 8):
+            body = {"name": f"poems{version}", "models": ["glm-5"]}
+            assert (await send(team, "POST", "/config/category", body))["version"] == version
+            shown = await team.each("/config")
+            assert {each["version"] for each in shown.values()} == {version}
+            await send(team, "POST", f"/circuit-breaker/force/{AURORA}", {"state": "open"})
+            await send(team, "POST", f"/circuit-breaker/reset/{AURORA}")
+            shut = await team.each("/circuit-breaker")
+            assert {b["state"] for s in shut.values() for b in s["breakers"]} == {"closed"}
+
+
 async def test_everybody_who_changes_the_configuration_at_once_gets_a_version(
     upstream: Upstream, tmp_path: Path
 ) -> None:
