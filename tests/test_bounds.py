@@ -38,6 +38,7 @@ BOUNDS = {
     "proxy/commit.py:CommitGate._finishes": "_MAX_FINISHES",
     "proxy/commit.py:CommitGate._held": "the gate's limits for one event and for what is held",
     "proxy/classifier_book.py:ClassifierBook._open": REQUEST,
+    "proxy/deadline.py:Deadlines._spare": "as many as ran at once: max_in_flight",
     "proxy/exchange.py:Exchange._costs": REQUEST,
     "proxy/exchange.py:Exchange._left_out": REQUEST,
     "proxy/exchange.py:Exchange._pending": REQUEST,

@@ -14,6 +14,7 @@ from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST, Cost
 from llm_router.ledger.pricing import cost_of
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.body import ChatBody
+from llm_router.proxy.deadline import Deadlines
 from llm_router.proxy.exchange import Exchange, Facts
 from llm_router.proxy.relay import ClientStream
 from llm_router.routing.breaker import Breakers, Permit
@@ -37,6 +38,7 @@ class Context(Struct, frozen=True):
 
     settings: Settings
     upstream: UpstreamClient
+    deadlines: Deadlines
     breakers: Breakers
     catalog: Catalog
     clock: Clock

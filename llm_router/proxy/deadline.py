@@ -1,4 +1,4 @@
-"""A timeout that moves for the price of an attribute, once per relayed event."""
+"""A timeout that moves for the price of an attribute, and whose timer serves one after another."""
 
 import asyncio
 from types import TracebackType
@@ -11,13 +11,23 @@ class Deadline:
 
     `move` sets it; to put it off, so does assigning `at`. Like `asyncio.timeout`, which cancels and
     arms a timer at every reschedule; this one keeps one timer and looks at `at` only when it fires.
-    Use it in the task that waits.
+    Use it in the task that waits; when that is over, it goes to `spare`, its timer still running.
     """
 
-    __slots__ = ("_armed_for", "_cancelling", "_has_passed", "_loop", "_task", "_timer", "at")
+    __slots__ = (
+        "_armed_for",
+        "_cancelling",
+        "_has_passed",
+        "_loop",
+        "_spare",
+        "_task",
+        "_timer",
+        "at",
+    )
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, spare: "list[Deadline] | None" = None) -> None:
         self._loop = asyncio.get_running_loop()
+        self._spare = spare
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._has_passed = False
@@ -31,10 +41,11 @@ class Deadline:
             self._arm()
 
     def __enter__(self) -> "Deadline":
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
-        self._arm()
+        if self.at < self._armed_for:
+            self._arm()
         return self
 
     def __exit__(
@@ -43,10 +54,13 @@ class Deadline:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
         task, self._task = self._task, None
-        if self._has_passed and task is not None:
+        has_passed, self._has_passed = self._has_passed, False
+        if self._spare is not None:
+            self._spare.append(self)
+        elif self._timer is not None:
+            self._timer.cancel()
+        if has_passed and task is not None:
             # A cancellation of somebody else's that came as well goes first.
             is_ours = task.uncancel() <= self._cancelling
             if is_ours and kind is asyncio.CancelledError:
@@ -59,8 +73,28 @@ class Deadline:
         self._timer = None if self.at == NEVER else self._loop.call_at(self.at, self._fired)
 
     def _fired(self) -> None:
+        self._timer, self._armed_for = None, NEVER
+        if self._task is None:
+            return
         if self._loop.time() < self.at:
             self._arm()
-        elif self._task is not None:
+        else:
             self._has_passed = True
             self._task.cancel()
+
+
+class Deadlines:
+    """Hands out deadlines, with the timers of those before them.
+
+    Hardly a deadline passes, and arming a timer only to cancel it costs more than all the rest.
+    """
+
+    def __init__(self) -> None:
+        self._spare: list[Deadline] = []
+
+    def until(self, at: float) -> Deadline:
+        if not self._spare:
+            return Deadline(at, self._spare)
+        deadline = self._spare.pop()
+        deadline.at = at
+        return deadline

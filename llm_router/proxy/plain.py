@@ -5,7 +5,6 @@ import asyncio
 from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_as_asked, is_refusal
-from llm_router.proxy.deadline import Deadline
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
@@ -25,7 +24,7 @@ class PlainCall(Call):
         context = self.context
         total_ends = asyncio.get_running_loop().time() + context.settings.deadlines.total_s
         try:
-            with Deadline(total_ends):
+            with context.deadlines.until(total_ends):
                 response = self.response = await self.send()
                 if not is_as_asked(response, _JSON) and (
                     failure := await self.refusal(response, _JSON)

@@ -40,7 +40,7 @@ class StreamCall(Call):
         self._total_ends = now + deadlines.total_s
         first_event = min(now + deadlines.first_event_s, chain_ends, self._total_ends)
         try:
-            with Deadline(first_event) as deadline:
+            with self.context.deadlines.until(first_event) as deadline:
                 response = self.response = await self.send()
                 if not is_as_asked(response, _EVENTS) and (
                     failure := await self.refusal(response, _EVENTS)

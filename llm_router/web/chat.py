@@ -18,6 +18,7 @@ from llm_router.logs import request_id as logged_request_id
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.call import Context
 from llm_router.proxy.classifier_book import ClassifierBook
+from llm_router.proxy.deadline import Deadlines
 from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.exchange import Exchange, new_request_id
 from llm_router.proxy.in_flight import InFlight
@@ -69,6 +70,7 @@ class Chats:
     breakers: Breakers
     upstream: UpstreamClient
     line_up: LineUp
+    deadlines: Deadlines
 
     @classmethod
     def of(cls, app: web.Application) -> "Chats":
@@ -86,6 +88,7 @@ class Chats:
             breakers=app[keys.BREAKERS],
             upstream=app[keys.UPSTREAM],
             line_up=Lineups().of,
+            deadlines=Deadlines(),
         )
 
     async def answer(
@@ -142,6 +145,7 @@ class Chats:
         context = Context(
             settings=settings,
             upstream=self.upstream,
+            deadlines=self.deadlines,
             breakers=self.breakers,
             catalog=catalog,
             clock=self.clock,

@@ -20,6 +20,7 @@ from llm_router.ledger import journal as journal_module
 from llm_router.ledger.entry import AttemptFinished, AttemptStarted, RequestFinished
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.call import Context
+from llm_router.proxy.deadline import Deadlines
 from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.exchange import Exchange
 from llm_router.proxy.relay import ClientStream, ResponseCut
@@ -240,6 +241,7 @@ class Bench:
         return Context(
             settings=self.settings,
             upstream=cast(UpstreamClient, self.upstream),
+            deadlines=Deadlines(),
             breakers=self.breakers,
             catalog=self.catalog,
             clock=self.clock,

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from llm_router.proxy.deadline import NEVER, Deadline
+from llm_router.proxy.deadline import NEVER, Deadline, Deadlines
 from tests.fakes.loop import run
 
 
@@ -111,7 +112,9 @@ def test_a_cancellation_by_others_is_no_timeout() -> None:
     """F47: a client that leaves must not look like a provider that stalls."""
 
     async def main() -> str:
-        task = asyncio.ensure_future(passes(Deadline(5)))
+        deadlines = Deadlines()
+        assert await passes(deadlines.until(1)) == 1
+        task = asyncio.ensure_future(passes(deadlines.until(5)))
         await asyncio.sleep(1)
         task.cancel()
         try:
@@ -146,3 +149,61 @@ def test_work_that_ends_first_wins() -> None:
             return await work
 
     assert run(main(result())) == 7
+
+
+def test_one_behind_the_other_they_share_a_timer() -> None:
+    async def main() -> int:
+        loop, deadlines = asyncio.get_running_loop(), Deadlines()
+        armed = []
+        call_at = loop.call_at
+
+        def counting(when: float, *args: Any, **options: Any) -> asyncio.TimerHandle:
+            armed.append(when)
+            return call_at(when, *args, **options)
+
+        with deadlines.until(now() + 10):
+            loop.call_at = counting  # type: ignore[assignment,method-assign]
+        for _ in range(1000):
+            with deadlines.until(now() + 10):
+                await asyncio.sleep(0)
+        return len(armed)
+
+    assert run(main()) == 0
+
+
+@pytest.mark.parametrize("former", [3, 5, 7, NEVER, None])
+@pytest.mark.parametrize("left_at", [1, 4])
+def test_whoever_comes_next_has_its_own_deadline(former: float | None, left_at: float) -> None:
+    """Whatever the one before it was, and whether that one's timer has fired meanwhile."""
+
+    async def main() -> list[float | None]:
+        deadlines = Deadlines()
+        if former is not None:
+            with suppress(TimeoutError), deadlines.until(former):
+                await asyncio.sleep(left_at)
+        await asyncio.sleep(4 - now())
+        return [await passes(deadlines.until(at), (now() + 1, at)) for at in (6, 50, 52, NEVER)]
+
+    assert run(main()) == [6, 50, 52, None]
+
+
+def test_those_that_run_at_once_know_nothing_of_each_other() -> None:
+    async def main() -> list[float | None]:
+        deadlines = Deadlines()
+        return await asyncio.gather(*(passes(deadlines.until(at)) for at in (5, 3, NEVER, 4)))
+
+    assert run(main()) == [5, 3, None, 4]
+
+
+def test_what_happens_between_two_is_cut_by_neither() -> None:
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, facts: wrong.append(facts))
+        deadlines = Deadlines()
+        for _ in range(3):
+            with deadlines.until(now() + 5):
+                await asyncio.sleep(1)
+            await asyncio.sleep(100)
+
+    wrong: list[dict[str, Any]] = []
+    run(main())
+    assert not wrong
