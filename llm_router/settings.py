@@ -6,7 +6,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
@@ -122,3 +122,15 @@ class Settings(Section):
     ollama: OllamaSettings = OllamaSettings()
     ledger: LedgerSettings = LedgerSettings()
     log: LogSettings = LogSettings()
+
+    def at_hand(self) -> "Settings":
+        """Return what reads like this tree at a third of the time, for every request does so."""
+        return cast("Settings", _AtHand(self))
+
+
+class _AtHand:
+    """The values of a model, which looks up each attribute by way of a hook, as plain ones."""
+
+    def __init__(self, section: Section) -> None:
+        for name, value in section:
+            setattr(self, name, _AtHand(value) if isinstance(value, Section) else value)

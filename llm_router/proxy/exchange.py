@@ -41,7 +41,8 @@ _counter = itertools.count(_random(32))
 
 def new_request_id() -> str:
     """Return an id that sorts by time, so that rows are appended rather than scattered."""
-    return f"req_{time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF:020x}"
+    number = time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF
+    return f"req_{number.to_bytes(10, 'big').hex()}"
 
 
 class Facts(Struct, frozen=True, gc=False):

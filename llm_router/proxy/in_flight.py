@@ -10,23 +10,26 @@ class InFlight:
 
     def __init__(self) -> None:
         self._tasks: dict[asyncio.Task[object], Exchange] = {}
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None  # for whoever waits for it
 
     def __len__(self) -> int:
         return len(self._tasks)
 
     def add(self, task: asyncio.Task[object], exchange: Exchange) -> None:
         self._tasks[task] = exchange
-        self._idle.clear()
 
     def remove(self, task: asyncio.Task[object]) -> None:
         del self._tasks[task]
-        if not self._tasks:
+        if self._idle is not None and not self._tasks:
             self._idle.set()
 
     async def drained(self, timeout_s: float) -> bool:
         """Wait until nothing is in flight; False when it took longer than `timeout_s`."""
+        if not self._tasks:
+            return True
+        if self._idle is None:
+            self._idle = asyncio.Event()
+        self._idle.clear()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._idle.wait()

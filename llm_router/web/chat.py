@@ -75,7 +75,7 @@ class Chats:
     @classmethod
     def of(cls, app: web.Application) -> "Chats":
         return cls(
-            settings=app[keys.SETTINGS],
+            settings=app[keys.SETTINGS].at_hand(),
             access=app[keys.ACCESS],
             clock=app[keys.CLOCK],
             journal=app[keys.JOURNAL],

@@ -92,8 +92,9 @@ class Lane(asyncio.Protocol):
                 raise RequestTimeout(message) from None
             finally:
                 self._arrived = None
-        pieces, self._body = self._body, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        body = b"".join(self._body)  # a single piece is not copied
+        self._body.clear()
+        return body
 
     # The answer
 
@@ -151,6 +152,8 @@ class Lane(asyncio.Protocol):
             return
         if self._missing:
             self._take(data)
+            if not self._missing and self._arrived is not None and not self._arrived.done():
+                self._arrived.set_result(None)
             return
         self._ahead += data
         if self._task is None:
@@ -212,13 +215,11 @@ class Lane(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Add what was read to the body; what follows it belongs to the next request."""
-        missing = self._missing
-        if len(data) > missing:
-            data, self._ahead = data[:missing], data[missing:]
+        missing = self._missing - len(data)
+        if missing < 0:
+            data, self._ahead, missing = data[:missing], data[missing:], 0
         self._body.append(data)
-        self._missing = missing = missing - len(data)
-        if not missing and self._arrived is not None and not self._arrived.done():
-            self._arrived.set_result(None)
+        self._missing = missing
 
     async def _run(self) -> None:
         try:

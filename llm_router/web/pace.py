@@ -15,10 +15,11 @@ class Pace:
     every `write_s`, and the next request begin within `connection_idle_s` where that is asked for.
     """
 
-    __slots__ = ("_deadlines", "_due", "_has_begun", "_is_busy", "_moved_at", "_untaken")
+    __slots__ = ("_deadlines", "_due", "_has_begun", "_idle_s", "_is_busy", "_moved_at", "_untaken")
 
     def __init__(self, deadlines: DeadlineSettings) -> None:
         self._deadlines = deadlines
+        self._idle_s = deadlines.connection_idle_s
         self._due = _NEVER
         self._has_begun = False
         self._is_busy = False
@@ -41,7 +42,7 @@ class Pace:
     def rests(self, now: float) -> None:
         """The connection is idle, and will be closed if it stays so."""
         self._has_begun, self._is_busy = False, False
-        self._due = now + self._deadlines.connection_idle_s
+        self._due = now + self._idle_s
 
     def lingers(self, now: float) -> None:
         """Nothing more will be answered; the client may take a moment to see it."""
