@@ -102,6 +102,10 @@ def write(db: sqlite3.Connection, batch: Batch) -> None:
     """Write all of it, inside the caller's transaction."""
     for advance in batch.advances:
         _move(db, advance)
+    if batch.told_up_to is not None:
+        db.execute("DELETE FROM journal_waiting WHERE number <= ?", (batch.told_up_to,))
+    for chunk in batch.waiting:
+        db.execute("INSERT INTO journal_waiting VALUES (?, ?, ?)", astuple(chunk))
     if batch.requests or batch.attempts or batch.served:
         _write_rows(db, batch)
         _complete_costs(db, batch)
