@@ -66,7 +66,7 @@ class Rows(Protocol):
         """Make rows of everything appended so far; StorageError if that cannot be done now."""
 
     async def share(self) -> object:
-        """Flush, and have all other processes that serve act on it."""
+        """Flush, and have all processes that serve act on it."""
 
 
 class Ingestor:

@@ -87,7 +87,7 @@ class RemoteRows:
         await self._link.ask(Flush(), Done)
 
     async def share(self) -> None:
-        """Have all workers act on what was journaled here. StorageError as above."""
+        """Have all workers act on what all of them journaled. StorageError as above."""
         await self._link.ask(Flush(is_shared=True), Done)
 
     def seen(self, marks: Marks) -> None:

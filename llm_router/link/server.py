@@ -125,13 +125,13 @@ class Desk:
             case Flush():
                 await self._rows.flush()
                 if question.is_shared:
-                    await self._shared(worker)
+                    await self._shared()
                 return Done()
             case ChangeConfig():
-                return await self._change(worker, question)
+                return await self._change(question)
             case RollBack():
                 config = await self._configs.rollback(question.version, question.actor)
-                await self._shared(worker)
+                await self._shared()
                 return _in_force(config)
             case ClaimProbe():
                 return await self._claim(worker, question)
@@ -142,22 +142,22 @@ class Desk:
                 others = (other.pulse.own for other in self._workers if other is not worker)
                 return Peers(sum(others, Load()), self._rows.is_failing)
 
-    async def _shared(self, asker: _Worker) -> None:
-        """Wait until the others act on what is written by now, too, so that whoever has changed
-        something finds it changed, whichever worker the next request meets.
+    async def _shared(self) -> None:
+        """Wait until every worker acts on what is written by now, so that whoever has changed
+        something finds it changed, whichever of them the next request meets.
         """
         with suppress(TimeoutError, StorageError):
             now = await marks_now(self._database)
             config, breaker = now["config"] or 0, now["breakers"] or 0
 
             def is_shared() -> bool:
-                pulses = (worker.pulse for worker in self._workers if worker is not asker)
+                pulses = [worker.pulse for worker in self._workers]
                 return all(each.config >= config and each.breakers >= breaker for each in pulses)
 
             async with asyncio.timeout(SHARED_S), self._pulses:
                 await self._pulses.wait_for(is_shared)
 
-    async def _change(self, worker: _Worker, question: ChangeConfig) -> Answer:
+    async def _change(self, question: ChangeConfig) -> Answer:
         wanted = document.parse(question.document)
 
         def edit(current: RoutingConfig) -> RoutingConfig:
@@ -169,7 +169,7 @@ class Desk:
             config = await self._configs.change(question.actor, question.action, edit)
         except Conflict:
             return Outdated()
-        await self._shared(worker)
+        await self._shared()
         return _in_force(config)
 
     async def _claim(self, worker: _Worker, question: ClaimProbe) -> Answer:

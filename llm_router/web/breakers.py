@@ -15,7 +15,7 @@ from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
-from llm_router.web.rows import catch_up, share
+from llm_router.web.rows import READ_S, share
 
 TRANSITIONS = 50
 
@@ -24,11 +24,11 @@ log = logging.getLogger(__name__)
 
 async def show(request: web.Request) -> web.Response:
     """List every model that is configured or was called, the gates, and the latest moves."""
+    await share(request.app, READ_S)
     views = request.app[BREAKERS].views()
     seen = {view.subject for view in views}
     unseen = (BreakerView(id_, "closed") for id_ in request.app[CONFIG].current.model_ids() - seen)
     models = sorted((*views, *unseen), key=lambda view: view.subject)
-    await catch_up(request.app)
     return json_answer(
         {
             "breakers": [view.as_dict() for view in models if not view.is_gate],
@@ -41,6 +41,7 @@ async def show(request: web.Request) -> web.Response:
 async def reset(request: web.Request) -> web.Response:
     """Close one model's breaker and end its cool-down; `all` does so for everything there is."""
     name = request.match_info["model"].rstrip("/")
+    await share(request.app)  # what another worker has just seen is reset, too
     config, breakers = request.app[CONFIG].current, request.app[BREAKERS]
     subject = config.model_id(name)
     shut = {view.subject for view in breakers.views() if not view.is_clear}

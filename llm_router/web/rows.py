@@ -21,9 +21,9 @@ async def catch_up(app: web.Application) -> None:
     await _in_time(app[INGESTOR].flush(), READ_S)
 
 
-async def share(app: web.Application) -> None:
-    """Let what was changed here hold everywhere before it is said to; never raises."""
-    await _in_time(app[INGESTOR].share(), CHANGE_S)
+async def share(app: web.Application, limit_s: float = CHANGE_S) -> None:
+    """Let every worker act on what any of them has changed, this one included; never raises."""
+    await _in_time(app[INGESTOR].share(), limit_s)
 
 
 async def _in_time(rows: Awaitable[object], limit_s: float) -> None:

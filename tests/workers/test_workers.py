@@ -142,6 +142,11 @@ async def test_what_was_changed_holds_for_the_next_request_whoever_gets_it(
             await send(team, "POST", f"/circuit-breaker/reset/{AURORA}")
             shut = await team.each("/circuit-breaker")
             assert {b["state"] for s in shut.values() for b in s["breakers"]} == {"closed"}
+        for _ in range(8):
+            upstream.fail(AURORA, status=429, headers={"Retry-After": "60"})
+            assert (await chat(team.url, model=AURORA)).status == 429
+            cleared = (await send(team, "POST", "/circuit-breaker/reset/all"))["cleared"]
+            assert cleared == [AURORA]
 
 
 async def test_everybody_who_changes_the_configuration_at_once_gets_a_version(
