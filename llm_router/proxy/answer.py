@@ -13,6 +13,7 @@ from llm_router.proxy.chunk import (
     error_in,
     has_substance,
     printable,
+    says_nothing,
 )
 from llm_router.proxy.exchange import NO_FACTS, Facts
 from llm_router.routing.failures import Failure, FailureClass
@@ -119,10 +120,6 @@ def _failure(answer: dict[str, Any], usage: Usage) -> Failure | None:
     if "error" in reasons:
         message = "The provider finished with an error."
         return Failure(FailureClass.UPSTREAM_5XX, message, 200)
-    if (
-        not any(map(has_substance, choices))
-        and not usage.completion_tokens
-        and "content_filter" not in reasons
-    ):
+    if not any(map(has_substance, choices)) and says_nothing(reasons, usage):
         return Failure(FailureClass.EMPTY, "The model answered with nothing.", 200)
     return None

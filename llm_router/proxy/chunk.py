@@ -1,10 +1,12 @@
 """A chunk of a stream, or a whole answer: what they have in common, read leniently."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
+
+from llm_router.ledger.entry import Usage
 
 NAME_CHARS = 256
 
@@ -59,6 +61,16 @@ def has_substance(choice: Mapping[str, Any]) -> bool:
             if value and key in _SUBSTANCE:
                 return True
     return bool(choice.get("text"))
+
+
+def says_nothing(reasons: Collection[object], usage: Usage) -> bool:
+    """Whether an answer without substance that finished for these reasons is empty.
+
+    It is not where a filter took it away, or its tokens went into thoughts that are not shown. A
+    count of tokens alone says nothing: many servers count the one that ends an answer.
+    """
+    is_hidden = usage.completion_tokens and (usage.reasoning_tokens or "length" in reasons)
+    return not is_hidden and "content_filter" not in reasons
 
 
 def printable(value: object) -> str | None:

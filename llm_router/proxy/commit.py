@@ -11,7 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 from llm_router.ledger.entry import NO_USAGE, Cost, Usage
-from llm_router.proxy.chunk import choices_of, decode_object, error_in, has_substance, printable
+from llm_router.proxy.chunk import (
+    choices_of,
+    decode_object,
+    error_in,
+    has_substance,
+    printable,
+    says_nothing,
+)
 from llm_router.proxy.exchange import Facts
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.failures import from_error_object
@@ -183,8 +190,7 @@ class CommitGate:
             return
         if not self.is_finished():
             self.note = "no finish_reason"  # some providers never send one; [DONE] is their word
-        said_nothing = not self.is_committed and not self._usage.completion_tokens
-        if said_nothing and reasons != {"content_filter"}:
+        if not self.is_committed and says_nothing(reasons, self._usage):
             self._fail(FailureClass.EMPTY, "The model answered with nothing.")
             return
         self.is_committed = True

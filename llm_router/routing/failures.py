@@ -55,7 +55,7 @@ class FailureClass(Enum):
     EVENT_TOO_LARGE = "event_too_large"
     RESPONSE_TOO_LARGE = "response_too_large"
     TOTAL_TIMEOUT = "total_timeout"
-    EMPTY = "empty"  # a clean finish without a single token
+    EMPTY = "empty"  # a clean finish with nothing to show
     CLIENT_GONE = "client_gone"
     DRAINING = "draining"
 

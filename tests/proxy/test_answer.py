@@ -113,8 +113,19 @@ def test_nothing_at_all_is_empty() -> None:
     assert failure.kind is C.EMPTY
 
 
-def test_tokens_without_text_are_not_empty() -> None:
+@pytest.mark.parametrize("reason", ["stop", "tool_calls", None])
+def test_tokens_without_anything_to_show_are_empty(reason: str | None) -> None:
+    """Many servers count the token that ends an answer; it used to pass for an answer."""
+    usage = {"completion_tokens": 1, "completion_tokens_details": {"reasoning_tokens": 0}}
+    _, failure = read_answer(answer({"content": None}, reason, usage=usage))
+    assert failure is not None
+    assert failure.kind is C.EMPTY
+
+
+def test_tokens_of_hidden_thoughts_are_not_empty() -> None:
     assert read_answer(answer({"content": ""}, "length"))[1] is None
+    usage = {"completion_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 9}}
+    assert read_answer(answer({"content": ""}, "stop", usage=usage))[1] is None
 
 
 def test_a_content_filter_is_an_answer() -> None:

@@ -398,6 +398,14 @@ def test_a_finish_without_a_token_is_empty_and_kept() -> None:
     assert gate.held() == stream
 
 
+def test_a_finish_with_only_the_token_that_ends_it_is_empty() -> None:
+    """Many servers count it; it used to pass for an answer."""
+    _, gate = run(
+        ROLE + finish() + usage(completion_tokens=1, completion_tokens_details=None) + DONE
+    )
+    assert kind_of(gate) is C.EMPTY
+
+
 def test_an_empty_answer_without_done_is_kept_whole() -> None:
     _, gate = run(ROLE + finish())
     assert kind_of(gate) is C.EMPTY
