@@ -7,16 +7,21 @@ length, numbers, how it begins and ends. The words themselves are looked up besi
 import re
 from collections.abc import Sequence
 from functools import cache
+from operator import attrgetter
 
 from llm_router.classify.structure import form_of
 from llm_router.classify.vocabulary import Hits
 from llm_router.classify.words import groups
 
+AND = " + "
 # How many words and further lines there are at least. Only how short a text is says something: a
 # long one may be anything.
-_LENGTHS = ((2, "words >= 2"), (3, "words >= 3"), (5, "words >= 5"))
+_LONG = 5
+_TWO, _THREE = "words >= 2", f"words >= 2{AND}words >= 3"
+_LENGTHS = ("", "", _TWO, _THREE, _THREE, f"{_THREE}{AND}words >= 5")  # by the number of words
 _LINES = ((1, "lines >= 1"), (5, "lines >= 5"), (20, "lines >= 20"))
 NOTHING_KNOWN = "no known word and no sign"
+_name = attrgetter("name")
 _COUNTED = 3  # further words of a group add nothing
 
 # A run of these counts as one word for every two characters.
@@ -38,56 +43,64 @@ def length_of(text: str, words: Sequence[str]) -> int:
 
 def features(text: str, lower: str, words: Sequence[str], hits: Hits, length: int) -> list[str]:
     """Return the names of what a clipped text shows; `hits` are those of the vocabulary."""
+    return AND.join(shown(text, words, hits, length)).split(AND)
+
+
+def shown(text: str, words: Sequence[str], hits: Hits, length: int) -> list[str]:
+    """Return the same with features that come together as one: their names with AND between.
+
+    There are some two hundred of these, a tenth of which any one text shows.
+    """
     found: list[str] = []
     names = _group_names()
     for number, entries in hits.items():
         count = 1 if len(entries) == 1 else min(len(set(entries)), _COUNTED)
-        found += names[number][count]
+        found.append(names[number][count])
     form = form_of(text, words)
-    found += [sign.name for sign in form.signs]
+    found += map(_name, form.signs)
     if not found:
         found.append(NOTHING_KNOWN)
-    _add_shape(text, words, length, form.numbers, found)
+    _add_amounts(words, length, form.numbers, found)
+    _add_shape(text.strip(), form.numbers, found)
     if not hits:
         found.append("no known word")
-    if _how_many() in hits and not form.numbers:
+    if not form.numbers and _how_many() in hits:
         found.append("how many, without a number")
     return found
 
 
-def _add_shape(
-    text: str, words: Sequence[str], length: int, numbers: int, found: list[str]
-) -> None:
-    stripped = text.strip()
-    _add_reached(_LENGTHS, length, found)
+def _add_amounts(words: Sequence[str], length: int, numbers: int, found: list[str]) -> None:
+    amounts = [_LENGTHS[min(length, _LONG)]] if length > 1 else []
     if numbers * 10 > length:
-        found.append("many numbers for its length")
-    if spelled := _NUMBER_WORDS.intersection(words):
-        found.append("a number in words")
-        if len(spelled) > 1:
-            found.append("numbers in words")
-    last = stripped[-1:]
+        amounts.append("many numbers for its length")
+    if not _NUMBER_WORDS.isdisjoint(words):
+        amounts.append("a number in words")
+        if len(_NUMBER_WORDS.intersection(words)) > 1:
+            amounts.append("numbers in words")
+    if amounts:
+        found.append(AND.join(amounts))
+
+
+def _add_shape(text: str, numbers: int, found: list[str]) -> None:
+    shape: list[str] = []
+    last = text[-1:]
     if "?" in text or "\uff1f" in text:
-        found.append("asks")
+        shape.append("asks")
         if numbers > 1:
-            found.append("asks with numbers")
+            shape.append("asks with numbers")
         if last not in "?\uff1f":
-            found.append("asks, then goes on")
+            shape.append("asks, then goes on")
     if last.isalnum():
-        found.append("no mark at its end")
-    if "\n" in stripped:
-        _add_reached(_LINES, stripped.count("\n"), found)
-    if stripped[:1].islower():
-        found.append("begins in lower case")
+        shape.append("no mark at its end")
+    if "\n" in text:
+        lines = text.count("\n")
+        shape += [name for least, name in _LINES if lines >= least]
+    if text[:1].islower():
+        shape.append("begins in lower case")
     if '"' in text or "\u201c" in text or "\u00ab" in text:
-        found.append("a quotation")
-
-
-def _add_reached(steps: tuple[tuple[int, str], ...], amount: int, found: list[str]) -> None:
-    for step, name in steps:
-        if amount < step:
-            return
-        found.append(name)
+        shape.append("a quotation")
+    if shape:
+        found.append(AND.join(shape))
 
 
 @cache
@@ -96,12 +109,9 @@ def _how_many() -> int:
 
 
 @cache
-def _group_names() -> tuple[tuple[tuple[str, ...], ...], ...]:
-    """Return, by group and number of words found, the names of the features."""
+def _group_names() -> tuple[tuple[str, ...], ...]:
+    """Return, by group and number of words found, what that shows."""
     return tuple(
-        tuple(
-            (group.name, f"{group.name}, two", f"{group.name}, three")[:count]
-            for count in range(_COUNTED + 1)
-        )
-        for group in groups()
+        ("", name, f"{name}{AND}{name}, two", f"{name}{AND}{name}, two{AND}{name}, three")
+        for name in (group.name for group in groups())
     )

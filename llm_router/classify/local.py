@@ -8,7 +8,7 @@ from functools import cache, cached_property
 
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import ranked, rule_of
-from llm_router.classify.features import NOTHING_KNOWN, features, length_of
+from llm_router.classify.features import AND, NOTHING_KNOWN, length_of, shown
 from llm_router.classify.own import Cached, Own
 from llm_router.classify.reading import read
 from llm_router.classify.vocabulary import Hits, tokens
@@ -79,9 +79,9 @@ class Local:
     def _weighed(
         self, text: str, lower: str, words: list[str], hits: Hits
     ) -> tuple[list[str], list[float]]:
-        """Return a text's features and what they and its words come to."""
+        """Return what a text shows, and what that and its words come to."""
         length = length_of(text, words)
-        found = features(text, lower, words, hits, length)
+        found = shown(text, words, hits, length)
         return found, self._learned.logits(found, words, length)
 
     def _decision(self, scores: dict[str, float], found: list[str], hits: Hits) -> Decision:
@@ -93,16 +93,15 @@ class Local:
 
     def _reasons(self, category: str, found: list[str], hits: Hits) -> Iterator[str]:
         """Yield what spoke loudest for a category: words of groups, and signs of form."""
-        speaking = self._learned.speaking[category]
-        table = groups()
-        said = {table[number].name: entries[0] for number, entries in hits.items()}
-        known = [name for name in found if name in speaking]
+        speaking, numbers = self._learned.speaking[category], _group_numbers()
+        known = [*filter(speaking.__contains__, AND.join(found).split(AND))]
         known.sort(key=speaking.__getitem__, reverse=True)
         for name in known:
             # "name, two" and ", three" say no more than the group itself.
-            if ", " in name and name.partition(", ")[0] in said:
+            if ", " in name and numbers.get(name.partition(", ")[0]) in hits:
                 continue
-            yield repr(said[name]) if name in said else f"form: {name}"
+            number = numbers.get(name)
+            yield f"form: {name}" if number is None else repr(hits[number][0])
 
 
 def _add_users_words(
@@ -116,5 +115,10 @@ def _add_users_words(
 
 
 @cache
+def _group_numbers() -> dict[str, int]:
+    return {group.name: number for number, group in enumerate(groups())}
+
+
+@cache
 def _going_on() -> int:
-    return [group.name for group in groups()].index("goes on from before")
+    return _group_numbers()["goes on from before"]

@@ -9,11 +9,12 @@ object for each step.
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from itertools import combinations, repeat
+from itertools import combinations, product
 from pathlib import Path
 
 import msgspec
 
+from llm_router.classify.features import AND
 from llm_router.classify.traces import parts, traces
 
 CATEGORIES = ("code", "reasoning", "conversation")
@@ -22,7 +23,6 @@ FILE = Path(__file__).with_name("data") / "weights.json"
 
 # A long text shows more of everything, so what it shows counts for less the longer it is.
 WEIGHS_LESS_FROM = 40
-_AND = " + "
 
 Triple = tuple[int, int, int]
 
@@ -45,7 +45,7 @@ class Learned(msgspec.Struct, frozen=True):
 
 def pairs_of(features: Iterable[str]) -> Iterator[str]:
     """Yield the names under which pairs of features have a weight."""
-    return map(_AND.join, combinations(sorted(features), 2))
+    return map(AND.join, combinations(sorted(features), 2))
 
 
 def share_of(length: int) -> float:
@@ -60,8 +60,8 @@ class Weights:
         self.learned = learned
         self._unit = UNIT / learned.temperature
         self._bias = learned.bias
-        self._features = _packed(learned.features)
-        self._pairs = _nested(_packed(learned.pairs))
+        self._pairs = _Pairs(_packed(learned.pairs))
+        self._features = _Features(_packed(learned.features), self._pairs)
         self._words = _packed(learned.words)
         # Looking for the words of a text in a set takes half as long as in the keys of a dict.
         self._known_words = frozenset(self._words)
@@ -71,18 +71,16 @@ class Weights:
             for place, category in enumerate(CATEGORIES)
         }
 
-    def logits(self, features: Sequence[str], words: Sequence[str], length: int) -> list[float]:
+    def logits(self, shown: Sequence[str], words: Sequence[str], length: int) -> list[float]:
         """Return the logarithm of each category's odds, up to a constant they share.
 
-        `words` are those of the text in their order, `length` is what it has of them.
+        `shown` are features, each once, those with AND between them together. `words` are those of
+        the text in their order, `length` is what it has of them.
         """
-        total = sum(map(self._features.get, features, repeat(0)), _LIFT)
+        total = sum(map(self._features.__getitem__, shown), _LIFT)
+        total = sum(map(self._pairs.__getitem__, combinations(shown, 2)), total)
         known = self._known_words.intersection(traces(words))
         total = sum(map(self._words.__getitem__, known), total)
-        shown = set(features)
-        for one in self._pairs.keys() & shown:
-            others = self._pairs[one]
-            total = sum(map(others.__getitem__, others.keys() & shown), total)
         share = share_of(length)
         code, reasoning, conversation = self._bias
         return [
@@ -105,10 +103,32 @@ def _packed(weights: dict[str, Triple]) -> dict[str, int]:
     return {name: a + (b << _BITS) + (c << 2 * _BITS) for name, (a, b, c) in weights.items()}
 
 
-def _nested(packed: dict[str, int]) -> dict[str, dict[str, int]]:
-    """Return the weights of pairs by the first of the two, then by the second."""
-    found: dict[str, dict[str, int]] = {}
-    for name, weight in packed.items():
-        one, _, other = name.partition(_AND)
-        found.setdefault(one, {})[other] = weight
-    return found
+class _Features(dict[str, int]):
+    """What one or several features come to, added up when they are first shown."""
+
+    def __init__(self, alone: dict[str, int], pairs: "_Pairs") -> None:
+        super().__init__(alone)
+        self._pairs = pairs
+
+    def __missing__(self, shown: str) -> int:
+        names = shown.split(AND)
+        total = 0
+        if len(names) > 1:
+            total = sum(self[name] for name in names)
+            total += sum(self._pairs[pair] for pair in combinations(names, 2))
+        self[shown] = total
+        return total
+
+
+class _Pairs(dict[tuple[str, str], int]):
+    """What comes to the features by being shown together, added up when they first are."""
+
+    def __init__(self, learned: dict[str, int]) -> None:
+        super().__init__()
+        self._learned = learned
+
+    def __missing__(self, pair: tuple[str, str]) -> int:
+        one, other = pair
+        names = map(sorted, product(one.split(AND), other.split(AND)))
+        total = self[pair] = sum(self._learned.get(AND.join(both), 0) for both in names)
+        return total
