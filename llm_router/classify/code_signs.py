@@ -53,9 +53,9 @@ _OF_A_LINE = (
 _arrow = search(r"=> ?[{(]")
 
 
-def add_code(text: str, shape: str, numbers: int, found: list[Sign]) -> None:
-    """Add the signs of code that a text of that shape shows to `found`."""
-    has_rare, has_operator, has_colon = "(" in shape, "+" in shape, ":" in shape
+def add_code(text: str, shape: str, operators: str, numbers: int, found: list[Sign]) -> None:
+    """Add the signs of code that a text of that shape, with those operators, shows to `found`."""
+    has_rare, has_colon = "(" in shape, ":" in shape
     is_mixed = "aA" in shape
     if has_rare:
         if "```" in text:
@@ -65,18 +65,18 @@ def add_code(text: str, shape: str, numbers: int, found: list[Sign]) -> None:
     if (
         _is_defined_in_words(text)
         or (has_rare and _is_defined_with_marks(text))
-        or (has_operator and _is_defined_as(text))
+        or (operators and _is_defined_as(text, operators))
     ):
         found.append(_DEFINITION)
     if (
         (has_rare and _is_called(text))
-        or (has_operator and _is_pointed_at(text))
+        or ("-" in operators and _is_pointed_at(text))
         or (has_colon and "::" in text and _scoped(text))
     ):
         found.append(_CALLS)
     if (is_mixed and "aAa" in shape) or (has_rare and "_" in text and _snake_case(text)):
         found.append(_NAMES)
-    if has_operator and "<" in text and _markup(text):
+    if "<" in operators and _markup(text):
         found.append(_MARKUP)
     if ".a" in shape and _file_name(text):
         found.append(_FILE_NAME)
@@ -106,10 +106,10 @@ def _is_defined_with_marks(text: str) -> bool:
     )
 
 
-def _is_defined_as(text: str) -> object:
-    if "=" in text and (has_one(_OF_A_VALUE, text) or ("=>" in text and _arrow(text))):
-        return True
-    return "<?php" in text
+def _is_defined_as(text: str, operators: str) -> object:
+    return (
+        "=" in operators and (has_one(_OF_A_VALUE, text) or (">" in operators and _arrow(text)))
+    ) or ("<" in operators and "<?php" in text)
 
 
 def _is_called(text: str) -> object:

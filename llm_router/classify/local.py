@@ -3,17 +3,17 @@
 docs/routing.md says what it was trained on and how often it is right.
 """
 
-from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cached_property
 
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import ranked, rule_of
-from llm_router.classify.features import AND, NOTHING_KNOWN, length_of, shown
+from llm_router.classify.features import NOTHING_KNOWN, length_of, shown
 from llm_router.classify.own import Cached, Own
 from llm_router.classify.reading import read
+from llm_router.classify.reasons import Reasons, group_numbers
 from llm_router.classify.vocabulary import Hits, tokens
 from llm_router.classify.weights import CATEGORIES, Weights, weights
-from llm_router.classify.words import builtin_words, groups
+from llm_router.classify.words import builtin_words
 from llm_router.routing.config import RoutingConfig
 
 _CONFIGURED = 2.0  # a keyword that a user added to a built-in category
@@ -21,6 +21,7 @@ _HINTED = (0.0, 1.6, 2.8, 3.6)  # words of a category's own name or description:
 # What the turn before counts for in a short message: in one that says nothing by itself, in one
 # that begins as if it went on ("and in Rust?"), in any other.
 _FOLLOW_UP_WORDS = 8
+_GOING_ON = "goes on from before"
 _SAYS_NOTHING, _GOES_ON, _STANDS_ALONE = 1.0, 0.6, 0.2
 
 
@@ -36,6 +37,10 @@ class Local:
     @cached_property
     def _learned(self) -> Weights:
         return self._given or weights()
+
+    @cached_property
+    def _reasons(self) -> dict[str, Reasons]:
+        return {name: Reasons(by) for name, by in self._learned.speaking.items()}
 
     def warm(self) -> None:
         builtin_words()
@@ -66,7 +71,7 @@ class Local:
         return self._decision(scores, found, hits)
 
     def _context_share(self, hits: Hits) -> float:
-        going_on = _going_on()
+        going_on = group_numbers()[_GOING_ON]
         if hits.keys() <= {going_on}:
             return _SAYS_NOTHING
         return _GOES_ON if going_on in hits else _STANDS_ALONE
@@ -88,20 +93,8 @@ class Local:
         category, confidence, others = ranked(scores)
         rule = "local: its name and description"
         if category in CATEGORIES:
-            rule = rule_of("local", self._reasons(category, found, hits))
+            rule = rule_of("local", self._reasons[category].of(found, hits))
         return Decision(category, "local", confidence, rule, others)
-
-    def _reasons(self, category: str, found: list[str], hits: Hits) -> Iterator[str]:
-        """Yield what spoke loudest for a category: words of groups, and signs of form."""
-        speaking, numbers = self._learned.speaking[category], _group_numbers()
-        known = [*filter(speaking.__contains__, AND.join(found).split(AND))]
-        known.sort(key=speaking.__getitem__, reverse=True)
-        for name in known:
-            # "name, two" and ", three" say no more than the group itself.
-            if ", " in name and numbers.get(name.partition(", ")[0]) in hits:
-                continue
-            number = numbers.get(name)
-            yield f"form: {name}" if number is None else repr(hits[number][0])
 
 
 def _add_users_words(
@@ -112,13 +105,3 @@ def _add_users_words(
             scores[own.owners[number]] += _CONFIGURED * len(set(said))
     for name, said in hinted.items():
         scores[name] = _HINTED[min(len(said), len(_HINTED) - 1)]
-
-
-@cache
-def _group_numbers() -> dict[str, int]:
-    return {group.name: number for number, group in enumerate(groups())}
-
-
-@cache
-def _going_on() -> int:
-    return _group_numbers()["goes on from before"]

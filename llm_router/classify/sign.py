@@ -21,7 +21,7 @@ class Sign(Struct, frozen=True, gc=False):
         force_setattr(self, "reason", f"form: {self.name}")
 
 
-_OPERATORS = b"-+*/^=<>"
+OPERATORS = b"-+*/^=<>"
 _RARE = b"()[]{};`#$%\\_"
 
 
@@ -29,17 +29,16 @@ def _class_of(code: int) -> int:
     char = bytes([code])
     if char.isalnum():
         return ord("a" if char.islower() else "A" if char.isupper() else "0")
-    return ord("+" if char in _OPERATORS else "(" if char in _RARE else char)
+    return ord("+" if char in OPERATORS else "(" if char in _RARE else char)
 
 
 _CLASSES = bytes(map(_class_of, range(256)))
 
 
-def shape_of(text: str) -> str:
-    """Return a text with small letters as `a`, capitals as `A`, digits as `0`, operators as `+` and
-    rare marks as `(`; other ASCII characters are as they are, all further ones `?`.
+def shape_of(encoded: bytes) -> str:
+    """Return a text in ASCII with small letters as `a`, capitals as `A`, digits as `0`, operators
+    as `+` and rare marks as `(`; other characters are as they are.
     """
-    encoded = text.encode() if text.isascii() else text.encode("ascii", "replace")
     return encoded.translate(_CLASSES).decode()
 
 

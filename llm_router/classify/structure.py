@@ -12,7 +12,7 @@ from collections.abc import Sized
 from msgspec import Struct
 
 from llm_router.classify.code_signs import add_code
-from llm_router.classify.sign import Search, Sign, has_one, search, shape_of
+from llm_router.classify.sign import OPERATORS, Search, Sign, has_one, search, shape_of
 
 _FORMULA = Sign("reasoning", "a formula", 1.5)
 _AMOUNT = Sign("reasoning", "money or percent", 1.0)
@@ -28,7 +28,7 @@ _SENTENCE = Sign("conversation", "a plain sentence", 0.5)
 _EMOJI = Sign("conversation", "an emoji", 1.0)
 
 _DIGITS = bytes(code if 48 <= code < 58 else 32 for code in range(256))
-_numbers = re.compile(r"\d+").findall
+_numbers = re.compile(r"\d\d*").findall  # twice as fast as \d+: it leaps to the first digit
 # By the operator: between numbers, after a letter, after a number and a letter.
 _BETWEEN = r"(?:(?<=\d.)|(?<=\d .)) ?\d"
 _AFTER_LETTER = r"(?:(?<=\b[a-z].)|(?<=\b[a-z] .)) ?-?\d"
@@ -44,8 +44,8 @@ def _operation(operator: str) -> tuple[str, Search]:
     return operator, search(rf"{re.escape(operator)}(?:{'|'.join(places)})")
 
 
-_OPERATIONS = {ord(operator): pattern for operator, pattern in map(_operation, "-+*/^=<>")}
-_NO_OPERATORS = bytes(code for code in range(256) if code not in _OPERATIONS)
+_OPERATIONS = {operator: _operation(operator)[1] for operator in OPERATORS.decode()}
+_NO_OPERATORS = bytes(code for code in range(256) if code not in OPERATORS)
 _FURTHER_OPERATIONS = tuple(map(_operation, "\u00d7\u00f7≤≥"))
 _math_sign = search("[∑∫√π∈≠≤≥]")
 _formula_in_dollars = search(r"\$[^$\n]{1,80}\$")
@@ -78,12 +78,21 @@ class Form(Struct, frozen=True, gc=False):
 
 
 def form_of(text: str, words: Sized) -> Form:
-    is_ascii, shape = text.isascii(), shape_of(text)
-    numbers = _count_numbers(text, shape, is_ascii)
-    last, length = text.rstrip()[-1:], len(words)
+    is_ascii = text.isascii()
+    encoded = text.encode() if is_ascii else text.encode("ascii", "replace")
+    shape = shape_of(encoded)
+    operators = encoded.translate(None, _NO_OPERATORS).decode() if "+" in shape else ""
+    if is_ascii:
+        numbers = len(encoded.translate(_DIGITS).split()) if "0" in shape else 0
+    else:
+        numbers = len(_numbers(text))
     found: list[Sign] = []
-    add_code(text, shape, numbers, found)
-    if _has_formula(text, shape, numbers, is_ascii):
+    add_code(text, shape, operators, numbers, found)
+    if (
+        (operators and numbers and _has_operation(text, operators))
+        or ("(" in shape and _has_notation(text))
+        or (not is_ascii and _has_further_formula(text, numbers))
+    ):
         found.append(_FORMULA)
     if numbers:
         if has_one(_AMOUNTS, text) or (not is_ascii and has_one(_FURTHER_AMOUNTS, text)):
@@ -94,6 +103,7 @@ def form_of(text: str, words: Sized) -> Form:
                 found.append(_MANY_NUMBERS)
     if _may_have_options(text, shape, is_ascii) and _option_b(text) and _option_a(text):
         found.append(_OPTIONS)
+    last, length = text.rstrip()[-1:], len(words)
     if last in ("?", "\uff1f"):
         found.append(_QUESTION)
     if length > 40:
@@ -115,24 +125,23 @@ def form_of(text: str, words: Sized) -> Form:
     return Form(found, numbers)
 
 
-def _count_numbers(text: str, shape: str, is_ascii: bool) -> int:
-    if not is_ascii:
-        return len(_numbers(text))
-    return len(text.encode().translate(_DIGITS).split()) if "0" in shape else 0
+def _has_operation(text: str, operators: str) -> bool:
+    for operator in set(operators):  # noqa: SIM110 - a generator takes twice as long
+        if _OPERATIONS[operator](text):
+            return True
+    return False
 
 
-def _has_formula(text: str, shape: str, numbers: int, is_ascii: bool) -> object:
-    if numbers and "+" in shape:
-        for operator in set(text.encode("ascii", "ignore").translate(None, _NO_OPERATORS)):
-            if _OPERATIONS[operator](text):
-                return True
-    if not is_ascii and ((numbers and has_one(_FURTHER_OPERATIONS, text)) or _math_sign(text)):
-        return True
-    return "(" in shape and (
+def _has_notation(text: str) -> object:
+    return (
         ("$" in text and _formula_in_dollars(text))
         or ("\\" in text and _command(text))
         or ("f(x)" in text and _function_of_x(text))
     )
+
+
+def _has_further_formula(text: str, numbers: int) -> object:
+    return (numbers and has_one(_FURTHER_OPERATIONS, text)) or _math_sign(text)
 
 
 def _may_have_options(text: str, shape: str, is_ascii: bool) -> bool:

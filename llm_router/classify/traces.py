@@ -21,10 +21,9 @@ def traces(words: Sequence[str]) -> set[str]:
     Each word, and of longer ones the beginning; how the text begins, as `^how to`; of Chinese,
     Japanese and Korean each character and each two.
     """
-    found = set(words)
-    found |= {word[:_BEGINNING] for word in found if len(word) > _BEGINNING}
-    found |= _openings(words)
-    return found | parts(words)
+    found = {word[:_BEGINNING] for word in words if len(word) > _BEGINNING}
+    found.update(words, _openings(words))
+    return found if "".join(words).isascii() else found | parts(words)
 
 
 def parts(words: Sequence[str]) -> set[str]:
@@ -35,9 +34,13 @@ def parts(words: Sequence[str]) -> set[str]:
     return {*text, *map(add, text, text[1:])}
 
 
-def _openings(words: Sequence[str]) -> set[str]:
+def _openings(words: Sequence[str]) -> list[str]:
     at, end = 0, min(len(words) - 1, _COURTESIES)
     while at < end and words[at] in COURTESY:
         at += 1
-    first = words[at : at + _OPENING]
-    return {"^" + " ".join(first[:count]) for count in range(1, len(first) + 1)}
+    opening, found = "^", []
+    for word in words[at : at + _OPENING]:
+        opening += word
+        found.append(opening)
+        opening += " "
+    return found

@@ -37,6 +37,13 @@ def test_two_features_together_count_for_more_than_each() -> None:
     assert added.logits(["asks"], [], 1) == added.logits([], [], 1)
 
 
+def test_features_that_come_together_count_like_each_of_them() -> None:
+    added = Weights(LEARNED)
+    apart = added.logits(["why", "?", "form", "asks"], [], 1)
+    assert added.logits(["why + ?", "form + asks"], [], 1) == apart
+    assert added.logits(["why + ? + form + asks"], [], 1) == apart
+
+
 def test_the_beginning_of_a_longer_word_counts_too() -> None:
     added = Weights(LEARNED)
     assert added.logits([], ["coffees"], 1) == [-0.5, 0.0, 0.5 + 8 / 64]
