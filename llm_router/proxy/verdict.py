@@ -56,6 +56,9 @@ def verdict(fates: Sequence[Fate], shut_for_s: float | None = None) -> HttpError
     last = failures[-1] if failures else None
     if last is not None and last.rule.fault in ("request", "account", "router"):
         return failure_error(last)
+    # What nobody who was asked can do is the request's own fault, its `provider` field's perhaps.
+    if last is not None and not refusals and all(map(_is_incapable, failures)):
+        return failure_error(last)
     if any(refusal.gate == "account" for refusal in refusals):
         return account_error(min(r.retry_after_s for r in refusals if r.gate == "account"))
     if fates and all(map(_is_gone, fates)):
@@ -147,6 +150,10 @@ def _is_gone(fate: Fate) -> bool:
     if fate.refusal is not None:
         return fate.refusal.reason.startswith(FailureClass.MODEL_GONE.value)
     return fate.left_out == GONE
+
+
+def _is_incapable(failure: Failure) -> bool:
+    return failure.kind is FailureClass.INCAPABLE
 
 
 def _is_timeout(failure: Failure) -> bool:

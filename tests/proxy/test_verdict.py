@@ -209,6 +209,17 @@ def test_a_request_at_fault_gets_upstreams_words_and_nothing_else_of_it(kind: Fa
     assert (error.retry_after_s, error.is_final) == (None, True)
 
 
+def test_what_nobody_who_was_asked_can_do_is_the_requests_fault() -> None:
+    """A client whose `provider` field leaves nobody used to get a 502 that did not say so."""
+    words = "No allowed providers are available for the selected model."
+    incapable = failed(C.INCAPABLE, 1, http_status=404, upstream_message=words)
+    error = verdict([incapable, left_out("tools", 2)])
+    assert (type(error), error.status, error.message) == (UpstreamRefused, 404, words)
+    assert error.is_final
+    assert type(verdict([incapable, failed(C.UPSTREAM_5XX, 2)])) is UpstreamFailed
+    assert type(verdict([incapable, refused("breaker", 60, 2)])) is UpstreamFailed
+
+
 def test_a_request_at_fault_without_words_gets_ours() -> None:
     error = verdict([failed(C.REQUEST)])
     assert error.body() == {
