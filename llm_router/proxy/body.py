@@ -24,16 +24,13 @@ BYTES_PER_TOKEN = 6
 _SURELY_FITS = 256 * 1024
 _MEDIA = (b";base64,", b'"image_url"', b'"input_audio"')
 _SOME_LIST = re.compile(rb"\[[ \t\r\n]*[^ \t\r\n\]]")
-_MODELS_FIELDS = ("models", "route")
-
-
+_TOOLS = frozenset({"tools", "functions"})
 # By the settings [upstream] models_field and provider_field.
 _DROPPED = {
-    (models, provider): frozenset(
-        (*(_MODELS_FIELDS if models == "drop" else ()), *(("provider",) * (provider == "drop")))
-    )
-    for models in ("drop", "pass")
-    for provider in ("drop", "pass")
+    ("drop", "pass"): frozenset({"models", "route"}),
+    ("drop", "drop"): frozenset({"models", "route", "provider"}),
+    ("pass", "drop"): frozenset({"provider"}),
+    ("pass", "pass"): frozenset[str](),
 }
 
 
@@ -117,7 +114,7 @@ def parse_body(raw: bytes, session: str | None = None) -> ChatBody:
     if not _SOME_LIST.match(messages):
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
     read = _read(found)
-    has_tools = _has_some(found, "tools") or _has_some(found, "functions")
+    has_tools = not _TOOLS.isdisjoint(found) and _has_tools(found)
     return ChatBody(
         raw=raw,
         text=text,
@@ -149,6 +146,10 @@ def _needs(
         structured_output=answer is not None and answer.type == "json_schema",
         messages=messages,
     )
+
+
+def _has_tools(found: Mapping[str, msgspec.Raw]) -> bool:
+    return _has_some(found, "tools") or _has_some(found, "functions")
 
 
 def _tool_bytes(found: Mapping[str, msgspec.Raw]) -> int:
