@@ -10,7 +10,9 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
+
+from msgspec import Struct
 
 from llm_router.errors import ClientGone, RequestTimeout
 from llm_router.web.head import LIMIT_BYTES, Form, form_of, may_be_chat, parse_head
@@ -25,7 +27,7 @@ _AHEAD_BYTES = 64 * 1024  # what a client may send before its former answer is c
 _END_OF_HEAD = b"\r\n\r\n"
 
 
-class Service(NamedTuple):
+class Service(Struct, frozen=True):
     """What lanes are for: `answer` answers the request that has arrived on one.
 
     Bodies must be whole `body_s` after their heads. A ConnectionError that `answer` raises cuts
@@ -40,7 +42,7 @@ class Service(NamedTuple):
 
 
 class Lane(asyncio.Protocol):
-    """Serves one request after another, each in a task of its own; also the request's `Outlet`.
+    """Serves one request after another, in one task of its own; also the request's `Outlet`.
 
     What was learned of a head holds for as long as the client sends the same one again: `headers`,
     and the `preface` that whoever answers has read in them.
@@ -69,7 +71,9 @@ class Lane(asyncio.Protocol):
         self._body: list[bytes] = []
         self._missing = 0  # of the request's body
         self._arrived: asyncio.Future[None] | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None  # from the first request on
+        self._next_begins: asyncio.Future[None] | None = None  # what it waits for between two
+        self._is_busy = False  # with a request
         self._has_begun = False  # the answer, with its head
         self._is_whole = False  # the answer, to its last byte
         self._closes = False
@@ -148,7 +152,7 @@ class Lane(asyncio.Protocol):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
-        if self._closes and self._task is None:
+        if self._closes and not self._is_busy:
             return
         if self._missing:
             self._take(data)
@@ -156,7 +160,7 @@ class Lane(asyncio.Protocol):
                 self._arrived.set_result(None)
             return
         self._ahead += data
-        if self._task is None:
+        if not self._is_busy:
             self._next()
         elif len(self._ahead) > _AHEAD_BYTES and self.transport is not None:
             self.transport.pause_reading()
@@ -211,7 +215,12 @@ class Lane(asyncio.Protocol):
         self.pace.begins()
         self._has_begun = self._is_whole = False
         self._closes = not self._keeps_alive
-        self._task = self._loop.create_task(self._run())
+        self._is_busy = True
+        if self._task is None:
+            self._task = self._loop.create_task(self._run())
+        elif self._next_begins is not None:
+            self._next_begins.set_result(None)
+            self._next_begins = None
 
     def _take(self, data: bytes) -> None:
         """Add what was read to the body; what follows it belongs to the next request."""
@@ -222,42 +231,53 @@ class Lane(asyncio.Protocol):
         self._missing = missing
 
     async def _run(self) -> None:
-        try:
-            await self._service.answer(self)
-        except (ClientGone, ConnectionError):
-            self._closes = True
-        except asyncio.CancelledError:
-            self.drop()
-        except Exception:
-            self._closes = True
-            log.exception("a chat request failed outside its handler")
-        finally:
-            self._task = None
+        while True:
+            try:
+                await self._service.answer(self)
+            except (ClientGone, ConnectionError):
+                self._closes = True
+            except asyncio.CancelledError:
+                self.drop()
+            except Exception:
+                self._closes = True
+                log.exception("a chat request failed outside its handler")
+            self._is_busy = False
             self._body.clear()
-            self._go_on()
+            if not self._goes_on():
+                return
+            if self._is_busy:
+                await asyncio.sleep(0)  # a client that sends many at once is not the only one
+            else:
+                self._next_begins = self._loop.create_future()
+                await self._next_begins
 
-    def _go_on(self) -> None:
+    def _goes_on(self) -> bool:
+        """Say whether the connection does; the next request may have begun already."""
         transport = self.transport
         if transport is None or transport.is_closing():
-            return
+            return False
         now = self._loop.time()
         if self._is_whole and self._missing:
             # A connection that is closed with something unread is reset, and that may overtake
             # the answer (RFC 9112, 9.6); so the client closes first.
             transport.write_eof()
             self.pace.lingers(now)
-        elif self._closes or not self._is_whole:
+            return False
+        if self._closes or not self._is_whole:
             transport.close()
-        else:
-            self.pace.rests(now)
-            transport.resume_reading()
-            if self._ahead:
-                self._next()
+            return False
+        self.pace.rests(now)
+        transport.resume_reading()
+        if self._ahead:
+            self._next()
+        return True
 
     def _leave(self) -> None:
         """Let aiohttp's server have the connection."""
         assert self.transport is not None
         self._lanes.discard(self)
+        if self._task is not None:
+            self._task.cancel()
         self._hand_over(self.transport, self._ahead, self.pace)
 
     # The server's side
@@ -265,13 +285,13 @@ class Lane(asyncio.Protocol):
     def close(self) -> None:
         """Close once no request is being answered."""
         self._closes = True
-        if self._task is None and self.transport is not None:
+        if not self._is_busy and self.transport is not None:
             self.transport.close()
 
     async def shutdown(self, timeout: float | None) -> None:  # noqa: ASYNC109 -- aiohttp's name
         """Close; a request that is not answered in `timeout` seconds is cancelled."""
         self.close()
-        if (task := self._task) is None:
+        if (task := self._task) is None or not self._is_busy:
             return
         _, late = await asyncio.wait((task,), timeout=timeout)
         if late:

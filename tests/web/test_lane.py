@@ -179,6 +179,22 @@ async def test_requests_in_one_packet_are_answered_one_after_another() -> None:
     assert order == [b"begin 1", b"end 1", b"begin ", b"end ", b"begin 3", b"end 3"]
 
 
+async def test_others_have_their_turn_between_requests_that_came_at_once() -> None:
+    """F61, T19: also where none of them has to be waited for."""
+    order: list[str] = []
+
+    async def at_once(lane: Lane) -> None:
+        order.append("answer")
+        asyncio.get_running_loop().call_soon(order.append, "other")
+        await echo(lane)
+
+    async with serving_lanes(at_once) as server, calling(server) as caller:
+        caller.writer.write(post(b"1") + post(b"2") + post(b"3"))
+        assert [await reply(caller) for _ in range(3)] == [("lane", b"%d" % n) for n in (1, 2, 3)]
+        await delivered()
+    assert order == ["answer", "other"] * 3
+
+
 async def test_a_client_that_sends_far_ahead_is_held_back() -> None:
     """F61, T19: what it sends before its turn would lie in memory."""
     let_go = asyncio.Event()
