@@ -128,10 +128,13 @@ def _peel_plain(messages: list[_Said], has_tools: bool) -> Prompt:
 
 
 def clip(text: str) -> str:
-    """Return head and tail of a long text: what is asked stands at one of its ends."""
+    """Return head and tail of a long text: what is asked stands at one of its ends.
+
+    What stands between them is ASCII, like most long texts: those are judged much faster.
+    """
     if len(text) <= HEAD_CHARS + TAIL_CHARS:
         return text
-    return f"{text[:HEAD_CHARS]}\n…\n{text[-TAIL_CHARS:]}"
+    return f"{text[:HEAD_CHARS]}\n...\n{text[-TAIL_CHARS:]}"
 
 
 def _prompt(text: str, context: str, has_history: bool, has_tools: bool, is_step: bool) -> Prompt:
@@ -211,7 +214,7 @@ def _text(encoded: bytes) -> str:
     if len(encoded) <= _LONG_BYTES:
         return _string.decode(encoded)
     head = _loose(encoded[1 : 6 * HEAD_CHARS])[:HEAD_CHARS]
-    return f"{head}\n…\n{_loose(encoded[-6 * TAIL_CHARS : -1])[-TAIL_CHARS:]}"
+    return f"{head}\n...\n{_loose(encoded[-6 * TAIL_CHARS : -1])[-TAIL_CHARS:]}"
 
 
 def _loose(cut: bytes) -> str:

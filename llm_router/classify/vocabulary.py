@@ -69,6 +69,9 @@ class Vocabulary:
             lengths = self._lengths.setdefault(part[0], [])
             if len(part) not in lengths:
                 lengths.append(len(part))
+        self._begin = re.compile(
+            f"[{re.escape(''.join(self._lengths))}]" if self._parts else ""
+        ).search
 
     def _spaced(self, entries: Iterable[Entry]) -> Iterator[tuple[str, list[str], int]]:
         """Yield the entries that are words; keep those that are looked for inside of runs."""
@@ -85,16 +88,16 @@ class Vocabulary:
         found: Hits = defaultdict(list)
         padded = [*tokens, ""]
         self._anywhere.look(tokens, padded, found)
-        if self._parts and not lower.isascii():
-            self._look_inside(lower, found)
+        if self._parts and not lower.isascii() and (first := self._begin(lower)) is not None:
+            self._look_inside(lower, first.start(), found)
         if self._has_openings:
             self._openings.look(tokens[: _opening(tokens)], padded, found)
         return found
 
-    def _look_inside(self, lower: str, found: Hits) -> None:
-        """Add the longest entry at each place to `found`; none begins inside another."""
+    def _look_inside(self, lower: str, first: int, found: Hits) -> None:
+        """Add the longest entry at each place from `first` on; none begins inside another."""
         begins, parts, end = self._lengths, self._parts, 0
-        for at, char in enumerate(lower):
+        for at, char in enumerate(lower[first:], first):
             if char in begins and at >= end:
                 for length in begins[char]:
                     part = lower[at : at + length]
