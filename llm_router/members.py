@@ -176,7 +176,7 @@ def _mended(raw: bytes) -> bytes:
 
 
 def _text(encoded: bytes) -> str:
-    if b"\\" not in encoded:
+    if encoded.find(b"\\") < 0:
         return encoded.decode()
     return str(msgspec.json.decode(b'"' + encoded + b'"'))
 

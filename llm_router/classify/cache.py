@@ -49,7 +49,7 @@ class DecisionCache:
 def key_of(prompt: Prompt, config: RoutingConfig) -> int:
     """Name a decision without keeping the prompt's text in memory.
 
-    Python's own hash is keyed with a secret of this process. Where it has 64 bits two of the prompts
-    that are kept never share one, where it has 32 far less often than one is misjudged.
+    Python's own hash is keyed with a secret of this process. Where it has 64 bits, two of the
+    prompts that are kept never share one; where it has 32, far less often than one is misjudged.
     """
     return hash((config.version, prompt.chore, prompt.context, prompt.text))
