@@ -10,7 +10,7 @@ PACKAGE = Path(llm_router.__file__).parent
 APART = {"demo", "cli"}  # what serves no strangers
 MAKERS = {
     *("dict", "list", "set", "OrderedDict", "deque", "defaultdict", "bytearray"),
-    *("asyncio.Queue", "Queue"),
+    *("asyncio.Queue", "Queue", "SimpleQueue"),
 }
 
 REQUEST = "one request, whose body and headers have bounds"
@@ -53,11 +53,11 @@ BOUNDS = {
     "routing/chain.py:Lineups._kept": CONFIGURATION,
     "routing/gates.py:Gate.failed": "the failures that open a breaker",
     "storage/requests.py:Tail._in_flight": "max_in_flight; a command's",
-    "storage/sqlite.py:Database._queue": "one batch, and the admin requests there are",
     "storage/tally.py:Totals._attempts": "BATCH_BYTES",
     "storage/tally.py:Totals._hours": "BATCH_BYTES",
     "storage/tally.py:Totals._latencies": "BATCH_BYTES",
     "storage/tally.py:Totals._requests": "BATCH_BYTES",
+    "storage/writer.py:Writer._jobs": "one batch, and the admin requests there are",
     "tasks.py:_running": "the tasks there are: a few, and one for each call that is left over",
     "upstream/connection.py:Connection._body": "the pause of a connection whose reader is behind",
     "upstream/connection.py:Connection._headers": "the limit of an answer's headers",

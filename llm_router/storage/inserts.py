@@ -6,12 +6,15 @@ which takes longer than the row does. So rows go in by the dozen.
 
 import math
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-# 64 rows of the widest table stay far below SQLite's 32,766 parameters.
-_AT_ONCE = (64, 16, 4, 1)
+# 64 rows of the widest table stay far below SQLite's 32,766 parameters. These are powers of two, of
+# which every number of rows is a sum.
+_AT_ONCE = (64, 32, 16, 8, 4, 2, 1)
+_MOST = _AT_ONCE[0]
+_BELOW = [tuple(size for size in _AT_ONCE if rows & size) for rows in range(_MOST)]
 
 # SQLite takes NaN for NULL. For None, Python's sqlite3 first looks for an adapter, which takes ten
 # times as long as binding a number or a text.
@@ -45,14 +48,11 @@ class Insert:
             db.execute(self._sql[rows], values[start:end])
             start = end
 
-    def columns_of(self, values: list[Any]) -> list[list[Any]]:
-        """Turn row after row of values into columns."""
-        return [values[place :: self._columns] for place in range(self._columns)]
+    def columns_of(self, values: list[Any], places: Iterable[int]) -> list[list[Any]]:
+        """Take some columns out of row after row of values."""
+        return [values[place :: self._columns] for place in places]
 
 
-def portions(rows: int) -> Iterator[int]:
+def portions(rows: int) -> Sequence[int]:
     """Cut rows into as few pieces as there are statements for."""
-    for size in _AT_ONCE:
-        while rows >= size:
-            yield size
-            rows -= size
+    return (_MOST,) * (rows // _MOST) + _BELOW[rows % _MOST]

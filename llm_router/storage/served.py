@@ -5,13 +5,15 @@ SQLite takes it from there: to hand it a value costs several times what it takes
 """
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Collection, Iterable
+from itertools import chain
 from typing import Any
 
 from msgspec import Raw
 from msgspec.structs import astuple
 
-from llm_router.ledger.entry import Labels, RequestServed
+from llm_router.ledger.entry import RequestServed
 from llm_router.ledger.served import Served
 from llm_router.ledger.stamps import stamp
 from llm_router.storage.inserts import NULL, Insert
@@ -78,27 +80,34 @@ _ADD_ATTEMPTS = Insert(
     """,
 )
 
+# Columns that are counted: when it started, and times of requests, tokens and money of attempts.
+_TIMED, _PAID = (2, 14, 15, 16), (2, 5, 6, 7, 8, 9)
+
 
 def write(db: sqlite3.Connection, groups: Collection[Served], totals: Totals) -> None:
     """Insert and count them; sqlite3.IntegrityError if one of them is there already."""
     db.execute(_MAKE_LABELS)
     db.execute(_FORGET_LABELS)
     _LABELS.write(db, [(g.number, g.process, *astuple(g.labels)) for g in groups])
-    requests: list[Any] = []
-    attempts: list[Any] = []
+    # Among many labels few differ in what is counted.
+    requests: dict[tuple[str, str], list[Any]] = defaultdict(list)
+    attempts: dict[str, list[Any]] = defaultdict(list)
     for group in groups:
-        some_requests, some_attempts = _values(group.number, group.entries)
-        _count(totals, group.labels, some_requests, some_attempts)
-        requests += some_requests
-        attempts += some_attempts
-    _ADD_REQUESTS.write_values(db, requests)
-    _ADD_ATTEMPTS.write_values(db, attempts)
+        labels = group.labels
+        asked = requests[labels.category, labels.classifier]
+        _add_values(group.number, group.entries, asked, attempts[labels.model])
+    for decided, values in requests.items():
+        _count_requests(totals, decided, values)
+    for model, values in attempts.items():
+        _count_attempts(totals, model, values)
+    _ADD_REQUESTS.write_values(db, [*chain.from_iterable(requests.values())])
+    _ADD_ATTEMPTS.write_values(db, [*chain.from_iterable(attempts.values())])
 
 
-def _values(label: int, entries: Iterable[RequestServed[Raw]]) -> tuple[list[Any], list[Any]]:
-    """Return row after row of both tables, in the order of their columns above."""
-    requests: list[Any] = []
-    attempts: list[Any] = []
+def _add_values(
+    label: int, entries: Iterable[RequestServed[Raw]], requests: list[Any], attempts: list[Any]
+) -> None:
+    """Add row after row of both tables, in the order of their columns above."""
     for entry in entries:
         finished_at = stamp(entry.finished_at)
         paid = (
@@ -133,13 +142,15 @@ def _values(label: int, entries: Iterable[RequestServed[Raw]]) -> tuple[list[Any
             NULL if (ms := entry.attempt_first_chunk_ms) is None else ms,
             entry.attempt_ms,
         )
-    return requests, attempts
 
 
-def _count(totals: Totals, labels: Labels, requests: list[Any], attempts: list[Any]) -> None:
-    started, tokens, times = 2, slice(5, 10), slice(14, 17)
-    columns, calls = _ADD_REQUESTS.columns_of(requests), _ADD_ATTEMPTS.columns_of(attempts)
-    totals.add_hours({*columns[started], *calls[started]})
-    asked, called = (labels.category, labels.classifier), (labels.model, "chat")
-    totals.add_requests((*asked, "completed"), len(columns[0]), columns[times])
-    totals.add_attempts((*called, "completed", None), len(calls[0]), calls[tokens])
+def _count_requests(totals: Totals, decided: tuple[str, str], values: list[Any]) -> None:
+    [started, *times] = _ADD_REQUESTS.columns_of(values, _TIMED)
+    totals.add_hours(started)
+    totals.add_requests((*decided, "completed"), len(started), times)
+
+
+def _count_attempts(totals: Totals, model: str, values: list[Any]) -> None:
+    [started, *tokens] = _ADD_ATTEMPTS.columns_of(values, _PAID)
+    totals.add_hours(started)
+    totals.add_attempts((model, "chat", "completed", None), len(started), tokens)

@@ -5,7 +5,7 @@ request or call counts once it has an outcome, and its hour must be rolled up ag
 """
 
 import sqlite3
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
@@ -60,7 +60,6 @@ _summed = attrgetter(
 Row = TypeVar("Row", RequestRow, AttemptRow)
 Labels = tuple[str | None, ...]
 Column = Sequence[Any]  # integers and NULL
-_NULLS = frozenset({NULL})
 
 
 class Totals:
@@ -86,30 +85,39 @@ class Totals:
     def add_requests(self, labels: Labels, count: int, measured: Iterable[Column]) -> None:
         """`measured` are the columns with what each took: to its first chunk, in all, of ours."""
         self._requests[labels] = self._requests.get(labels, 0) + count
-        category = labels[0] or ""
         for measure, column in zip(_MEASURES, measured, strict=True):
-            for ms in {*column} - _NULLS:
-                times = column.count(ms)
-                key = (measure, category, BOUNDS[bisect_left(BOUNDS, ms)])
-                sums = self._latencies.setdefault(key, [0, 0])
-                sums[0] += times
-                sums[1] += times * ms
+            self._observe(measure, labels[0] or "", sorted(_numbers(column)))
+
+    def _observe(self, measure: str, category: str, times: Column) -> None:
+        """`times` ascend, so those that fall into one bucket lie side by side."""
+        start = 0
+        while start < len(times):
+            bound = BOUNDS[bisect_left(BOUNDS, times[start])]
+            end = bisect_right(times, bound, start)
+            sums = self._latencies.setdefault((measure, category, bound), [0, 0])
+            sums[0] += end - start
+            sums[1] += sum(times[start:end])
+            start = end
 
     def add_attempts(self, labels: Labels, count: int, summed: Iterable[Column]) -> None:
         """`summed` are the columns of tokens and of money."""
         sums = self._attempts.setdefault(labels, [0] * 6)
         sums[0] += count
         for place, column in enumerate(summed, 1):
-            total = sum(column)
-            if total != total:  # there is a NULL, which is not a number
-                total = sum([value for value in column if value is not NULL])
-            sums[place] += total
+            sums[place] += sum(_numbers(column))
 
     def write(self, db: sqlite3.Connection) -> None:
         _HOURS.write(db, [(hour,) for hour in self._hours])
         _REQUESTS.write(db, [(*_texts(key), count) for key, count in self._requests.items()])
         _LATENCIES.write(db, [(*key, *sums) for key, sums in self._latencies.items()])
         _ATTEMPTS.write(db, [(*_texts(key), *sums) for key, sums in self._attempts.items()])
+
+
+def _numbers(column: Column) -> Column:
+    total = sum(column)
+    if total == total:
+        return column
+    return [value for value in column if value is not NULL]  # which makes no sum a number
 
 
 def _columns(rows: Iterable[tuple[int | None, ...]]) -> Iterator[Column]:

@@ -26,7 +26,7 @@ def test_every_row_is_written_once_in_its_order(db: sqlite3.Connection, count: i
 
 
 def test_many_rows_take_few_statements() -> None:
-    assert list(portions(150)) == [64, 64, 16, 4, 1, 1]
+    assert list(portions(150)) == [64, 64, 16, 4, 2]
 
 
 def test_none_is_null_in_columns_of_every_kind(db: sqlite3.Connection) -> None:
