@@ -5,7 +5,7 @@ price that is missing, malformed or "-1" (it depends on what will be chosen) mak
 unknown, never 0.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
@@ -160,7 +160,7 @@ def _number(value: object, *, default: float) -> float:
     return value
 
 
-def total_cost(costs: list[Cost]) -> Cost:
+def total_cost(costs: Sequence[Cost]) -> Cost:
     """Return what a request came to: unknown if any part is, else the sum.
 
     Its source is the least trustworthy one among the parts that cost something or might have; a

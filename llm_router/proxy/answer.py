@@ -15,7 +15,7 @@ from llm_router.proxy.chunk import (
     printable,
     says_nothing,
 )
-from llm_router.proxy.exchange import NO_FACTS, Facts
+from llm_router.proxy.facts import NO_FACTS, Facts
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.failures import from_error_object
 from llm_router.upstream.usage import MOST_TOKENS, parse_usage

@@ -15,7 +15,8 @@ from llm_router.ledger.pricing import cost_of
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.body import ChatBody
 from llm_router.proxy.deadline import Deadlines
-from llm_router.proxy.exchange import Exchange, Facts
+from llm_router.proxy.exchange import Exchange
+from llm_router.proxy.facts import Facts
 from llm_router.proxy.relay import ClientStream
 from llm_router.routing.breaker import Breakers, Permit
 from llm_router.routing.catalog import Catalog

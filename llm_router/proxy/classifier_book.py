@@ -1,7 +1,8 @@
 """How a classifier books its calls in the request that asked it."""
 
 from llm_router.ledger.entry import Cost, Outcome, Usage
-from llm_router.proxy.exchange import Attempt, Exchange, Facts
+from llm_router.proxy.exchange import Attempt, Exchange
+from llm_router.proxy.facts import Facts
 
 
 class ClassifierBook:

@@ -19,7 +19,7 @@ from llm_router.proxy.chunk import (
     printable,
     says_nothing,
 )
-from llm_router.proxy.exchange import Facts
+from llm_router.proxy.facts import Facts
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.failures import from_error_object
 from llm_router.upstream.sse import EventSplitter, EventTooLarge, data_of, split_events

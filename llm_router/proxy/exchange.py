@@ -34,6 +34,7 @@ from llm_router.ledger.entry import (
 )
 from llm_router.ledger.journal import Journal
 from llm_router.ledger.pricing import total_cost
+from llm_router.proxy.facts import NO_FACTS, Facts
 
 _random = random.SystemRandom().getrandbits
 _counter = itertools.count(_random(32))
@@ -43,19 +44,6 @@ def new_request_id() -> str:
     """Return an id that sorts by time, so that rows are appended rather than scattered."""
     number = time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF
     return f"req_{number.to_bytes(10, 'big').hex()}"
-
-
-class Facts(Struct, frozen=True, gc=False):
-    """What an answer said about itself. `cost` is None when it did not say."""
-
-    usage: Usage = NO_USAGE
-    cost: Cost | None = None
-    model: str | None = None
-    provider: str | None = None
-    generation_id: str | None = None
-
-
-NO_FACTS = Facts()
 
 
 class Attempt(Struct, gc=False):
@@ -73,34 +61,34 @@ class Attempt(Struct, gc=False):
 class Exchange:
     """Keeps the books of one request. `finish` may be called once; later calls are ignored."""
 
-    # What every request begins with stands on the class.
+    # What an untroubled request never reads before it is set; the rest is quicker on the instance.
     is_begun = False
     is_finished = False
     is_cut = False  # the router itself ends this request: it is shutting down
     decision: Decision | None = None
     model: str | None = None  # the candidate that serves, or was tried last
-    attempts = 0  # chat calls sent
     usage: Usage = NO_USAGE
-    first_chunk_ms: int | None = None
     answered_by: str | None = None  # the model of which the client has got something
-    _seq = 0
-    _unended = 0  # calls under way
     _upstream_ms = 0  # spent on chat calls
-    _left_out: dict[str, str] | None = None
-    # How it began, once its first call has left and while that may answer all of it.
-    _sent: tuple[RequestStarted, RequestDecided, AttemptStarted] | None = None
+    _costs: tuple[Cost, ...] = ()
     _begun: RequestStarted | None = None
     _decided: RequestDecided | None = None
+    # How it began, once its first call has left and while that may answer all of it.
+    _sent: tuple[RequestStarted, RequestDecided, AttemptStarted] | None = None
 
     def __init__(self, request_id: str, journal: Journal, clock: Clock) -> None:
         self.id = request_id
+        self.attempts = 0  # chat calls sent
+        self.first_chunk_ms: int | None = None
         self._journal = journal
-        self._clock = clock
+        self._now = clock.monotonic
         self._started = self._read = clock.monotonic()
         # Wall time is monotonic time plus this: a clock that is set ends no request too early.
         self._epoch = clock.wall() - self._started
-        self._pending: list[Entry] = []
-        self._costs: list[Cost] = []
+        self._seq = 0
+        self._unended = 0  # calls under way
+        self._left_out: dict[str, str] | None = None
+        self._pending: tuple[Entry, ...] = ()
 
     def begin(
         self, requested: str | None, is_stream: bool, client_key: str | None, session: str | None
@@ -110,26 +98,28 @@ class Exchange:
         The body has arrived by now: however long that took, it was nobody's decision.
         """
         self.is_begun = True
-        self._read = self._clock.monotonic()
-        at = self._epoch + self._read
-        self._begun = RequestStarted(self.id, at, requested, is_stream, client_key, session)
-        self._pending.append(self._begun)
+        self._read = read = self._now()
+        self._begun = begun = RequestStarted(
+            self.id, self._epoch + read, requested, is_stream, client_key, session
+        )
+        self._pending += (begun,)
 
     def decided(self, decision: Decision) -> None:
         self.decision = decision
-        runner_up, its_confidence = decision.runners_up[0] if decision.runners_up else (None, None)
-        self._decided = RequestDecided(
+        others, skipped = decision.runners_up, decision.skipped
+        runner_up, its_confidence = others[0] if others else (None, None)
+        self._decided = decided = RequestDecided(
             self.id,
             decision.category,
             decision.by,
             decision.confidence,
-            _ms(self._clock.monotonic() - self._read),
+            round(1000 * (self._now() - self._read)),
             decision.rule or None,
             runner_up,
             its_confidence,
-            "; ".join(decision.skipped) or None,
+            "; ".join(skipped) if skipped else None,
         )
-        self._pending.append(self._decided)
+        self._pending += (decided,)
 
     def leave_out(self, model: str, reason: str) -> None:
         """Note a candidate that is not asked."""
@@ -139,22 +129,22 @@ class Exchange:
 
     def attempt(self, kind: Kind, model: str) -> Attempt:
         """Journal a call that is about to leave."""
-        self._seq += 1
+        self._seq = seq = self._seq + 1
         self._unended += 1
-        started = self._clock.monotonic()
-        attempt = Attempt(f"{self.id}.{self._seq}", kind, model, started)
         if kind == "chat":
             self.attempts += 1
             self.model = model
-        leaving = AttemptStarted(attempt.id, self.id, self._seq, kind, model, self._epoch + started)
-        if self._seq == 1 and self._begun is not None and self._decided is not None:
-            self._sent = (self._begun, self._decided, leaving)
-            self._journal.append(RequestSent(self.id, self._sent))
-            self._pending.clear()
+        call_id, started = f"{self.id}.{seq}", self._now()
+        leaving = AttemptStarted(call_id, self.id, seq, kind, model, self._epoch + started)
+        begun, decided = self._begun, self._decided
+        if seq == 1 and begun is not None and decided is not None:
+            self._sent = told = begun, decided, leaving
+            self._journal.append(RequestSent(self.id, told))
+            self._pending = ()
         else:
-            self._pending.append(leaving)
+            self._pending += (leaving,)
             self._flush()
-        return attempt
+        return Attempt(call_id, kind, model, started)
 
     def answered(self, attempt: Attempt, generation_id: str | None) -> None:
         """Journal the provider's name for a generation that has only begun."""
@@ -163,9 +153,9 @@ class Exchange:
             self._journal.append(AttemptAnswered(attempt.id, generation_id))
 
     def first_chunk(self, attempt: Attempt) -> None:
-        now = self._clock.monotonic()
-        attempt.first_chunk_ms = _ms(now - attempt.started)
-        self.first_chunk_ms = _ms(now - self._started)
+        now = self._now()
+        attempt.first_chunk_ms = round(1000 * (now - attempt.started))
+        self.first_chunk_ms = round(1000 * (now - self._started))
 
     def attempt_over(
         self,
@@ -186,15 +176,15 @@ class Exchange:
             return
         attempt.is_over = True
         self._unended -= 1
-        now = self._clock.monotonic()
-        total_ms = _ms(now - attempt.started)
-        self._costs.append(cost)
+        now = self._now()
+        total_ms = round(1000 * (now - attempt.started))
+        self._costs += (cost,)
         if attempt.kind == "chat":
             self._upstream_ms += total_ms
             self.usage = facts.usage
             if outcome == "completed" or attempt.first_chunk_ms is not None:
                 self.answered_by = attempt.model
-        self._pending.append(
+        self._pending += (
             AttemptFinished(
                 id=attempt.id,
                 at=self._epoch + now,
@@ -209,7 +199,7 @@ class Exchange:
                 time_to_first_chunk_ms=attempt.first_chunk_ms,
                 total_ms=total_ms,
                 note=note,
-            )
+            ),
         )
         if self.is_finished or (attempt.kind == "classifier" and self.decision is not None):
             self._flush()
@@ -224,8 +214,9 @@ class Exchange:
         attempt.is_over = self.is_finished = True
         self.usage = usage = facts.usage
         self.answered_by = model = attempt.model
-        now = self._clock.monotonic()
-        attempt_ms, total_ms = _ms(now - attempt.started), _ms(now - self._started)
+        now = self._now()
+        attempt_ms = round(1000 * (now - attempt.started))
+        total_ms = round(1000 * (now - self._started))
         self._journal.append(
             RequestServed(
                 self.id,
@@ -237,7 +228,7 @@ class Exchange:
                     decided.classifier,
                     decided.runner_up,
                     decided.skipped,
-                    _object(self._left_out) if self._left_out else None,
+                    self._left_out_text(),
                     model,
                     facts.model,
                     facts.provider,
@@ -262,7 +253,7 @@ class Exchange:
                 self._epoch + now,
                 self.first_chunk_ms,
                 total_ms,
-                max(0, total_ms - attempt_ms - _ms(self._read - self._started)),
+                self._overhead_ms(total_ms, attempt_ms),
             )
         )
 
@@ -274,11 +265,10 @@ class Exchange:
         if not self.is_begun:  # an explanation: its classifier calls are booked, itself is not
             self._flush()
             return
-        now = self._clock.monotonic()
-        total_ms = _ms(now - self._started)
+        now = self._now()
+        total_ms = round(1000 * (now - self._started))
         served_model = self.model if outcome in ("completed", "truncated", "abandoned") else None
-        others_ms = self._upstream_ms + _ms(self._read - self._started)
-        self._pending.append(
+        self._pending += (
             RequestFinished(
                 id=self.id,
                 at=self._epoch + now,
@@ -291,9 +281,9 @@ class Exchange:
                 cost=UNKNOWN_COST if self._unended else total_cost(self._costs),
                 time_to_first_chunk_ms=self.first_chunk_ms,
                 total_ms=total_ms,
-                overhead_ms=max(0, total_ms - others_ms),
-                left_out=_object(self._left_out) if self._left_out else None,
-            )
+                overhead_ms=self._overhead_ms(total_ms, self._upstream_ms),
+                left_out=self._left_out_text(),
+            ),
         )
         self._flush()
 
@@ -310,12 +300,12 @@ class Exchange:
     def _flush(self) -> None:
         if self._pending:
             self._journal.append(*self._pending)
-            self._pending.clear()
+            self._pending = ()
 
+    def _left_out_text(self) -> str | None:
+        return msgspec.json.encode(self._left_out).decode() if self._left_out else None
 
-def _object(facts: dict[str, str]) -> str:
-    return msgspec.json.encode(facts).decode()
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000 + 0.5)
+    def _overhead_ms(self, total_ms: int, upstream_ms: int) -> int:
+        """Return what was neither the provider's time nor the body's on its way here."""
+        ours_ms = total_ms - upstream_ms - round(1000 * (self._read - self._started))
+        return ours_ms if ours_ms > 0 else 0

@@ -5,7 +5,7 @@ import asyncio
 from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_as_asked, is_refusal
-from llm_router.proxy.exchange import NO_FACTS, Facts
+from llm_router.proxy.facts import NO_FACTS, Facts
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 

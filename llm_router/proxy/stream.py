@@ -7,7 +7,7 @@ from llm_router.errors import UpstreamError
 from llm_router.proxy.call import Call, Context, before_answer, is_as_asked, is_refusal
 from llm_router.proxy.commit import CommitGate
 from llm_router.proxy.deadline import NEVER, Deadline
-from llm_router.proxy.exchange import Facts
+from llm_router.proxy.facts import Facts
 from llm_router.proxy.pump import Pump
 from llm_router.proxy.verdict import in_band_error
 from llm_router.routing.breaker import Permit

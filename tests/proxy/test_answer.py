@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from llm_router.ledger.entry import Cost, Usage
 from llm_router.proxy.answer import read_answer, read_leniently, read_ordinary
-from llm_router.proxy.exchange import NO_FACTS, Facts
+from llm_router.proxy.facts import NO_FACTS, Facts
 from llm_router.routing.failures import FailureClass
 from tests.fakes.effort import examples
 from tests.proxy.chunks import COST_NANOUSD, ID, MODEL, USAGE, objects

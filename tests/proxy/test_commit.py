@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from llm_router.ledger.entry import NO_USAGE, Cost, Usage
 from llm_router.proxy import commit
 from llm_router.proxy.commit import HELD_LIMIT, CommitGate
-from llm_router.proxy.exchange import Facts
+from llm_router.proxy.facts import Facts
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.sse import EVENT_LIMIT
 from tests.fakes.effort import examples

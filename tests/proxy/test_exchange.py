@@ -26,11 +26,8 @@ from llm_router.ledger.entry import (
 )
 from llm_router.ledger.pricing import total_cost
 from llm_router.proxy.classifier_book import ClassifierBook
-from llm_router.proxy.exchange import (
-    Exchange,
-    Facts,
-    new_request_id,
-)
+from llm_router.proxy.exchange import Exchange, new_request_id
+from llm_router.proxy.facts import Facts
 from tests.fakes.clock import Clock
 from tests.fakes.journal import Journal
 from tests.ledger import entries
