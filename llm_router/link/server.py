@@ -40,7 +40,7 @@ from llm_router.storage import breakers
 from llm_router.storage.config import ConfigVersions
 from llm_router.storage.follow import marks_now
 from llm_router.storage.sqlite import Database
-from llm_router.tasks import spawn
+from llm_router.tasks import launch, spawn
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,11 @@ class Desk:
         self._alone.set()
         self._pulses = asyncio.Condition()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one worker, in a task of ours: Python 3.11 complains when one of its own ends."""
+        launch(self._serve(reader, writer), name="desk-line")
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one worker until it hangs up, which is also how its death is noticed."""
         worker = _Worker(asyncio.current_task())
         self._workers.add(worker)
@@ -219,7 +223,7 @@ def _in_force(config: RoutingConfig) -> InForce:
 @asynccontextmanager
 async def open_desk(desk: Desk, folder: Path) -> AsyncIterator[None]:
     """Take workers' calls for as long as the block runs."""
-    server = await asyncio.start_unix_server(desk.serve, sock=address.listen(folder))
+    server = await asyncio.start_unix_server(desk.welcome, sock=address.listen(folder))
     try:
         yield
     finally:

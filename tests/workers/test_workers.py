@@ -390,6 +390,7 @@ async def test_sighup_replaces_everybody_and_loses_no_request(
         for pid in before:
             await team.gone(pid)
         await assert_sound_books(team, upstream)
+    assert "Traceback" not in team.server.log.read_text()
 
 
 async def test_settings_that_cannot_be_used_leave_everybody_where_they_are(
