@@ -86,7 +86,7 @@ def _example(line: Line) -> Example:
     lower = text.lower()
     words = tokens(lower)
     length = length_of(text, words)
-    found = features(text, lower, words, builtin_words().hits(lower, words), length)
+    found = features(text, words, builtin_words().hits(lower, words), length)
     pairs = tuple(map(sys.intern, pairs_of(found)))  # some thousands, seen millions of times
     return Example(line, length, tuple(found), pairs, tuple(words), frozenset(traces(words)))
 

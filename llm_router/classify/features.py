@@ -41,7 +41,7 @@ def length_of(text: str, words: Sequence[str]) -> int:
     return len(words) if text.isascii() else len(words) + len(_unspaced(text)) // 2
 
 
-def features(text: str, lower: str, words: Sequence[str], hits: Hits, length: int) -> list[str]:
+def features(text: str, words: Sequence[str], hits: Hits, length: int) -> list[str]:
     """Return the names of what a clipped text shows; `hits` are those of the vocabulary."""
     return AND.join(shown(text, words, hits, length)).split(AND)
 

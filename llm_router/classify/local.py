@@ -56,7 +56,7 @@ class Local:
             return reading
         text, lower, words = reading.text, reading.lower, reading.words
         hits = builtin_words().hits(lower, words)
-        found, logits = self._weighed(text, lower, words, hits)
+        found, logits = self._weighed(text, words, hits)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
             share = self._context_share(hits)
             for place, logit in enumerate(self._said_before(prompt.context)):
@@ -79,11 +79,9 @@ class Local:
     def _said_before(self, context: str) -> list[float]:
         lower = context.lower()
         words = tokens(lower)
-        return self._weighed(context, lower, words, builtin_words().hits(lower, words))[1]
+        return self._weighed(context, words, builtin_words().hits(lower, words))[1]
 
-    def _weighed(
-        self, text: str, lower: str, words: list[str], hits: Hits
-    ) -> tuple[list[str], list[float]]:
+    def _weighed(self, text: str, words: list[str], hits: Hits) -> tuple[list[str], list[float]]:
         """Return what a text shows, and what that and its words come to."""
         length = length_of(text, words)
         found = shown(text, words, hits, length)

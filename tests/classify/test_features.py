@@ -10,7 +10,7 @@ def seen(text: str) -> set[str]:
     lower = text.lower()
     words = tokens(lower)
     hits = builtin_words().hits(lower, words)
-    return set(features(text, lower, words, hits, length_of(text, words)))
+    return set(features(text, words, hits, length_of(text, words)))
 
 
 @pytest.mark.parametrize(
