@@ -50,6 +50,7 @@ BOUNDS = {
     "routing/catalog.py:Catalog._by_slug": "OpenRouter's model list, whose answer has a bound",
     "routing/chain.py:Lineups._kept": CONFIGURATION,
     "routing/gates.py:Gate.failed": "the failures that open a breaker",
+    "storage/ledger.py:SqliteLedger._known": "_MOST_LABELS and a batch",
     "storage/requests.py:Tail._in_flight": "max_in_flight; a command's",
     "storage/tally.py:Totals._attempts": "BATCH_BYTES",
     "storage/tally.py:Totals._hours": "BATCH_BYTES",

@@ -64,20 +64,6 @@ class Fold:
         self._sent: dict[str, Begun] = {}
         self._answered: list[AttemptAnswered] = []  # calls of requests that wait
         self._now = now
-        self._folds: dict[type, Callable[[Any, str], None]] = {
-            RequestSent: self._request_sent,
-            RequestServed: self._request_served,
-            RequestStarted: self._request_started,
-            RequestDecided: self._request_decided,
-            RequestFinished: self._request_finished,
-            AttemptStarted: self._attempt_started,
-            AttemptAnswered: self._attempt_answered,
-            AttemptFinished: self._attempt_finished,
-            BreakerChanged: self._breaker_changed,
-            ShadowDecided: self._shadow_decided,
-            SessionKept: self._session_kept,
-            TextKept: self._text_kept,
-        }
 
     @property
     def batch(self) -> Batch:
@@ -106,9 +92,8 @@ class Fold:
 
     def add(self, entries: Iterable[ReadEntry], process: str) -> None:
         """Fold entries in the order they were appended; the later says the truth."""
-        folds = self._folds
         for entry in entries:
-            folds[type(entry)](entry, process)
+            _FOLDS[type(entry)](self, entry, process)
 
     def _request_sent(self, entry: RequestSent[Raw], process: str) -> None:
         self._sent[entry.id] = Begun(entry.told, process)
@@ -135,7 +120,7 @@ class Fold:
     def _group(self, process: str, labels: bytes) -> list[RequestServed[Raw]]:
         """Return those that are served alike. Raises ValueError for labels that cannot be read."""
         if (group := self._served.get((process, labels))) is None:
-            group = Served(len(self._served), process, read_labels(labels))
+            group = Served(process, read_labels(labels))
             self._served[process, labels] = group
         return group.entries
 
@@ -238,6 +223,22 @@ class Fold:
             return begun
         row = self._attempts[id] = AttemptRow(id, process, stamp(at))
         return row
+
+
+_FOLDS: dict[type, Callable[[Fold, Any, str], None]] = {
+    RequestSent: Fold._request_sent,
+    RequestServed: Fold._request_served,
+    RequestStarted: Fold._request_started,
+    RequestDecided: Fold._request_decided,
+    RequestFinished: Fold._request_finished,
+    AttemptStarted: Fold._attempt_started,
+    AttemptAnswered: Fold._attempt_answered,
+    AttemptFinished: Fold._attempt_finished,
+    BreakerChanged: Fold._breaker_changed,
+    ShadowDecided: Fold._shadow_decided,
+    SessionKept: Fold._session_kept,
+    TextKept: Fold._text_kept,
+}
 
 
 def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished) -> None:

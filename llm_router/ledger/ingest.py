@@ -22,8 +22,8 @@ from llm_router.ledger.waiting import Chunk, Waiting, requests_in
 
 log = logging.getLogger(__name__)
 
-# Looking again later while there is traffic lets more requests share a transaction. What is journaled
-# shall be in the tables after 200 ms.
+# Looking again later while there is traffic lets more requests share a transaction. What is
+# journaled shall be in the tables after 200 ms.
 POLL_S = 0.05
 _BUSY_POLL_S = 0.15
 _SWEEP_S = 1.0

@@ -28,9 +28,8 @@ _read_labels = msgspec.msgpack.Decoder(Labels).decode
 
 
 class Served(Struct, frozen=True):
-    """Requests of one process with the same labels; `number` tells a batch's groups apart."""
+    """Requests of one process with the same labels."""
 
-    number: int
     process: str
     labels: Labels
     entries: list[RequestServed[Raw]] = []

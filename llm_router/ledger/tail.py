@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 # Hundreds of requests: a tenth of a second of a busy router shares one commit.
 BATCH_BYTES = 256 * 1024
 _FRAMES_PER_TURN = 64  # dozens of requests: folding them takes less than a millisecond
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would change line ends
 _MAX_FRAME_BYTES = HEADER.size + MAX_PAYLOAD_BYTES
 
 
@@ -104,15 +105,15 @@ class Tail:
         return frames
 
     def _read(self, segment: Segment, limit: int) -> bytes:
-        path, start = f"{self.folder}/{segment.name}", self.offsets.get(segment.name, 0)
         try:
-            if os.stat(path).st_size <= start:  # noqa: PTH116  as in segments.listed
-                return b""
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123
-                file.seek(start)
-                return file.read(limit)
+            fd = os.open(f"{self.folder}/{segment.name}", _READ)
         except FileNotFoundError:
             return b""
+        try:
+            os.lseek(fd, self.offsets.get(segment.name, 0), os.SEEK_SET)
+            return os.read(fd, limit)
+        finally:
+            os.close(fd)
 
     def _fold(self, fold: Fold, segment: Segment, payloads: Sequence[bytes]) -> None:
         try:

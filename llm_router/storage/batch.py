@@ -98,8 +98,8 @@ ON CONFLICT (segment) DO UPDATE SET offset = excluded.offset WHERE offset = ?2
 Row = TypeVar("Row", RequestRow, AttemptRow)
 
 
-def write(db: sqlite3.Connection, batch: Batch) -> None:
-    """Write all of it, inside the caller's transaction."""
+def write(db: sqlite3.Connection, batch: Batch, known: served.Known) -> None:
+    """Write all of it, inside the caller's transaction; `known` is of that connection."""
     for advance in batch.advances:
         _move(db, advance)
     if batch.told_up_to is not None:
@@ -107,7 +107,7 @@ def write(db: sqlite3.Connection, batch: Batch) -> None:
     for chunk in batch.waiting:
         db.execute("INSERT INTO journal_waiting VALUES (?, ?, ?)", astuple(chunk))
     if batch.requests or batch.attempts or batch.served:
-        _write_rows(db, batch)
+        _write_rows(db, batch, known)
         _complete_costs(db, batch)
     if batch.breakers:
         breakers.write_changes(db, batch.breakers)
@@ -126,10 +126,10 @@ def _move(db: sqlite3.Connection, advance: Advance) -> None:
         raise StorageError(f"journal {advance.segment} is being read by two at once")
 
 
-def _write_rows(db: sqlite3.Connection, batch: Batch) -> None:
+def _write_rows(db: sqlite3.Connection, batch: Batch, known: served.Known) -> None:
     totals = Totals()
     if batch.served:
-        served.write(db, batch.served.values(), totals)
+        served.write(db, batch.served, totals, known)
     new_requests, requests = _add(db, _ADD_REQUESTS, batch.requests.values(), batch.begun)
     new_attempts, attempts = _add(db, _ADD_ATTEMPTS, batch.attempts.values(), batch.begun)
     if new_requests or new_attempts:

@@ -10,7 +10,7 @@ from llm_router.ledger.reconcile import Generation, OpenCost
 from llm_router.ledger.rows import Batch
 from llm_router.ledger.waiting import Chunk
 from llm_router.storage import batch as batches
-from llm_router.storage import costs
+from llm_router.storage import costs, served
 from llm_router.storage.sqlite import Database
 
 _ATTEMPTS_IN_FLIGHT = "SELECT id FROM attempts WHERE process = ? AND outcome IS NULL"
@@ -45,6 +45,7 @@ class SqliteLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._known: served.Known = {}
 
     async def offsets(self) -> dict[str, int]:
         # Asked of the writer, so that a batch whose caller was cancelled is not overlooked.
@@ -66,7 +67,7 @@ class SqliteLedger:
 
     async def apply(self, batch: Batch) -> None:
         try:
-            await self._database.transact(partial(batches.write, batch=batch))
+            await self._database.transact(partial(batches.write, batch=batch, known=self._known))
         except (StorageError, OverflowError) as exc:
             if isinstance(exc.__cause__ or exc, _NEVER_TAKEN):
                 raise RowRefused(str(exc)) from exc

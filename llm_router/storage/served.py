@@ -6,8 +6,9 @@ SQLite takes it from there: to hand it a value costs several times what it takes
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
+from random import getrandbits
 from typing import Any
 
 from msgspec import Raw
@@ -27,6 +28,7 @@ CREATE TEMP TABLE IF NOT EXISTS served_labels (
 """
 _FORGET_LABELS = "DELETE FROM temp.served_labels"
 _LABELS = Insert("temp.served_labels", 15)
+_MOST_LABELS = 200
 
 # Both name their values first, then say which column takes which. CROSS JOIN: SQLite shall
 # look up a label for each row, not the other way round.
@@ -84,24 +86,57 @@ _ADD_ATTEMPTS = Insert(
 _TIMED, _PAID = (2, 14, 15, 16), (2, 5, 6, 7, 8, 9)
 
 
-def write(db: sqlite3.Connection, groups: Collection[Served], totals: Totals) -> None:
-    """Insert and count them; sqlite3.IntegrityError if one of them is there already."""
-    db.execute(_MAKE_LABELS)
-    db.execute(_FORGET_LABELS)
-    _LABELS.write(db, [(g.number, g.process, *astuple(g.labels)) for g in groups])
+Groups = Mapping[tuple[str, bytes], Served]
+Known = dict[tuple[str, bytes], int]
+
+
+def write(db: sqlite3.Connection, groups: Groups, totals: Totals, known: Known) -> None:
+    """Insert and count them; sqlite3.IntegrityError if one of them is there already.
+
+    `known` are the labels that this connection's table has, by process. They are added to.
+    """
+    _learn(db, groups, known)
     # Among many labels few differ in what is counted.
     requests: dict[tuple[str, str], list[Any]] = defaultdict(list)
     attempts: dict[str, list[Any]] = defaultdict(list)
-    for group in groups:
+    for key, group in groups.items():
         labels = group.labels
         asked = requests[labels.category, labels.classifier]
-        _add_values(group.number, group.entries, asked, attempts[labels.model])
+        _add_values(known[key], group.entries, asked, attempts[labels.model])
     for decided, values in requests.items():
         _count_requests(totals, decided, values)
     for model, values in attempts.items():
         _count_attempts(totals, model, values)
     _ADD_REQUESTS.write_values(db, [*chain.from_iterable(requests.values())])
     _ADD_ATTEMPTS.write_values(db, [*chain.from_iterable(attempts.values())])
+
+
+def _learn(db: sqlite3.Connection, groups: Groups, known: Known) -> None:
+    """Have the labels of all groups in the table."""
+    if len(known) > _MOST_LABELS or not _has(db, known):
+        known.clear()
+        db.execute(_MAKE_LABELS)
+        db.execute(_FORGET_LABELS)
+    # Numbers that nobody else has, should somebody else write to the same table.
+    number = max(known.values(), default=getrandbits(48))
+    rows: list[tuple[object, ...]] = []
+    for key, group in groups.items():
+        if key not in known:
+            number += 1
+            known[key] = number
+            rows.append((number, group.process, *astuple(group.labels)))
+    _LABELS.write(db, rows)
+
+
+def _has(db: sqlite3.Connection, known: Known) -> bool:
+    """Whether the table has these, no others, and all: a transaction that fails takes some back."""
+    if not known:
+        return False
+    try:
+        found = db.execute("SELECT count(*), max(label) FROM temp.served_labels").fetchone()
+    except sqlite3.OperationalError:  # its making was taken back, too
+        return False
+    return tuple(found) == (len(known), max(known.values()))
 
 
 def _add_values(

@@ -10,6 +10,7 @@ from llm_router.errors import RowRefused
 from llm_router.ledger.entry import Entry, RequestServed, Usage
 from llm_router.ledger.fold import Fold
 from llm_router.ledger.served import told
+from llm_router.storage import served
 from llm_router.storage.ledger import SqliteLedger
 from llm_router.storage.sqlite import Database
 from llm_router.storage.tally import BOUNDS
@@ -146,6 +147,42 @@ async def test_one_that_is_there_already_refuses_the_batch_and_alone_is_merged(
     for entry in (request_sent(), request_served()):
         await tell(database, [entry])
     assert await everything(database) == before
+
+
+async def test_labels_that_a_failed_transaction_took_back_are_written_again(
+    database: Database, other: Database
+) -> None:
+    ledger = SqliteLedger(database)
+
+    async def write(*entries: Entry) -> None:
+        fold = Fold(T0)
+        fold.add(read(*entries), "p1")
+        await ledger.apply(fold.batch)
+
+    new = [request_sent("r2", labels=UNLIKE[0]), request_served("r2", labels=UNLIKE[0])]
+    await write(request_sent("r1"), request_served("r1"))
+    with pytest.raises(RowRefused):
+        await write(request_sent("r1"), request_served("r1"), *new)
+    await write(*new)
+    await tell(other, [request_sent("r1"), request_served("r1"), *new])
+    assert await everything(database) == await everything(other)
+
+
+async def test_more_labels_than_are_kept_are_each_written(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T23: providers name themselves, and there may be any number of them."""
+    monkeypatch.setattr(served, "_MOST_LABELS", 3)
+    ledger = SqliteLedger(database)
+    for number in range(12):
+        labels = replace(LABELS, provider=f"p{number % 7}")
+        fold = Fold(T0)
+        id = f"r{number:02}"
+        fold.add(read(request_sent(id, labels=labels), request_served(id, labels=labels)), "p1")
+        await ledger.apply(fold.batch)
+    rows = await database.read("SELECT provider FROM attempts ORDER BY id")
+    assert [row["provider"] for row in rows] == [f"p{number % 7}" for number in range(12)]
+    assert len(ledger._known) <= 4
 
 
 async def test_the_buckets_that_are_counted_in_are_those_of_the_table(database: Database) -> None:
