@@ -30,7 +30,6 @@ from llm_router.storage.readable import Readable
 
 log = logging.getLogger(__name__)
 
-CLAIM_S = 1.0
 PULSE_S = 0.5
 SILENT_S = 5.0
 
@@ -131,7 +130,7 @@ class RemoteClaims:
     ) -> Claimed | None:
         question = ClaimProbe(list(moves), dict(since))
         try:
-            answer = await self._link.ask(question, Standing, timeout_s=CLAIM_S)
+            answer = await self._link.ask(question, Standing)
         except StorageError:
             return None
         return Claimed(answer.is_granted, tuple(answer.rows), answer.is_unwritten)

@@ -117,6 +117,12 @@ class Gate:
         self._move("half_open", now + lease_s, "one probe after the wait", request_id)
         return True
 
+    def step_back(self, number: int, stamp: int, reason: str | None) -> None:
+        """Undo, without a report, the entry of a probe that nobody else has heard of."""
+        if self.state == "half_open" and number == self.probe:
+            self.state, self.until, self.probe = "open", self._clock.monotonic(), 0
+            self.stamp, self.reason = stamp, reason
+
     def renew(self, number: int, lease_s: float) -> None:
         """Let the probe keep its lease for at least `lease_s` more: it has shown life."""
         if self._is_live_probe(number):

@@ -6,6 +6,7 @@ that they all read. A probe is different, because the machine may have only one 
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -16,6 +17,17 @@ from llm_router.routing.gates import PROBE_HINT_S, Gate
 from llm_router.routing.merge import Claimed
 from llm_router.settings import BreakerSettings
 from llm_router.tasks import spawn
+
+CLAIM_S = 1.0  # how long a request waits for leave to probe
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What a gate was before a probe entered."""
+
+    gate: Gate
+    stamp: int
+    reason: str | None
 
 
 class Claims(Protocol):
@@ -63,7 +75,10 @@ class SharedBreakers(Breakers):
 
     async def _claim(self, gates: Sequence[Gate], now: float, request_id: str) -> Permit | Refusal:
         """Enter at once, so that nobody else here claims meanwhile, and go back if refused."""
-        since = {gate.subject: gate.stamp for gate in gates if gate.state != "closed"}
+        before = [
+            _Before(gate, gate.stamp, gate.reason) for gate in gates if gate.state != "closed"
+        ]
+        since = {each.gate.subject: each.stamp for each in before}
         moves: list[BreakerChanged] = []
         self._claiming = moves
         try:
@@ -73,26 +88,33 @@ class SharedBreakers(Breakers):
         assert isinstance(permit, Permit)
         # A claim that is on its way cannot be called back, so it is not cancelled either.
         asking = spawn(self._claims.claim(moves, since), name="claim-probe")
-        claimed = None
+        decline = partial(self._decline, permit, before)
         try:
-            claimed = await asyncio.shield(asking)
-        finally:
-            if claimed is None:
-                self.neutral(permit)
+            await asyncio.wait((asking,), timeout=CLAIM_S)
+        except asyncio.CancelledError:
+            asking.add_done_callback(decline)
+            raise
+        claimed = asking.result() if asking.done() else None
         if claimed is not None and claimed.is_granted:
             for move in moves if claimed.is_unwritten else ():
                 self._tell(move)
             return permit
-        if claimed is not None:
-            self._step_back(permit, gates, since, claimed)
+        if asking.done():
+            decline(asking)
+        else:
+            asking.add_done_callback(decline)
         refusal = self._refusal(gates[-1], self._clock.monotonic())
         return refusal or Refusal("breaker", PROBE_HINT_S, "no probe could be claimed")
 
-    def _step_back(
-        self, permit: Permit, gates: Sequence[Gate], since: Mapping[str, int], claimed: Claimed
+    def _decline(
+        self, permit: Permit, before: Sequence[_Before], asked: asyncio.Task[Claimed | None]
     ) -> None:
-        for gate in gates:
-            if gate.subject in since:
-                gate.stamp = 0  # what was entered here never was
-        self.follow(claimed.rows)
+        """Leave a probe unused. One that was not granted never was, and nobody is told of it:
+        by now it may be another process's, which would lose it.
+        """
+        claimed = None if asked.cancelled() else asked.result()
+        if claimed is None or not claimed.is_granted:
+            for each in before:
+                each.gate.step_back(permit.number, each.stamp, each.reason)
+            self.follow(claimed.rows if claimed is not None else ())
         self.neutral(permit)

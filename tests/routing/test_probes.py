@@ -97,6 +97,12 @@ class Process:
             self.breakers.failed(await self.enter(), Failure(kind, "x"))
 
 
+async def answered() -> None:
+    """Let what has been decided about claims arrive."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
@@ -234,6 +240,66 @@ async def test_a_request_that_goes_away_while_it_claims_gives_the_probe_back(
     with pytest.raises(asyncio.CancelledError):
         await claiming
     table.may_answer.set()
+    await answered()
+    second.read()
+    assert (await second.enter()).is_probe
+
+
+async def test_a_claim_that_is_decided_too_late_takes_nobody_elses_probe(
+    first: Process,
+    second: Process,
+    table: Table,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """F82: whoever had waited for too long gave back a probe that another process had by then."""
+    await opened_long_ago(first, second, clock)
+    probe = await first.enter()
+    table.may_answer.clear()
+    monkeypatch.setattr("llm_router.routing.probes.CLAIM_S", 0.01)
+    assert isinstance(await second.admit(), Refusal)
+    assert table.claims == 2
+    assert table.state() == "half_open"
+    table.may_answer.set()
+    await answered()
+    assert table.state() == "half_open"
+    assert isinstance(await second.admit(), Refusal)
+    first.breakers.succeeded(probe)
+    assert table.state() == "closed"
+
+
+async def test_a_claim_that_cannot_be_asked_for_takes_nobody_elses_probe(
+    first: Process, second: Process, table: Table, clock: Clock
+) -> None:
+    """F82: it was given back all the same, and the next request probed beside the first."""
+    await opened_long_ago(first, second, clock)
+    probe = await first.enter()
+    table.is_away = True
+    assert isinstance(await second.admit(), Refusal)
+    assert table.state() == "half_open"
+    table.is_away = False
+    assert isinstance(await second.admit(), Refusal)
+    first.breakers.succeeded(probe)
+    assert table.state() == "closed"
+    second.read()
+    assert not (await second.enter()).is_probe
+
+
+async def test_a_claim_that_is_granted_too_late_is_given_back(
+    first: Process,
+    second: Process,
+    table: Table,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    await opened_long_ago(first, second, clock)
+    table.may_answer.clear()
+    monkeypatch.setattr("llm_router.routing.probes.CLAIM_S", 0.01)
+    assert isinstance(await first.admit(), Refusal)
+    assert table.state() == "half_open"
+    table.may_answer.set()
+    await answered()
+    assert table.state() == "open"
     second.read()
     assert (await second.enter()).is_probe
 
