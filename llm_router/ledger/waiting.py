@@ -19,7 +19,7 @@ from llm_router.ledger.entry import AttemptAnswered, ReadEntry, RequestSent
 log = logging.getLogger(__name__)
 
 # A stream longer than this shows in the tables before its end, and costs two writings of its rows.
-HOLD_S = 5.0
+HOLD_S = 2.5
 MAX_WAITING = 20_000
 
 _encode = msgspec.msgpack.Encoder().encode
