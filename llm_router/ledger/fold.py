@@ -7,7 +7,6 @@ garbage collector need not look at, and few calls per entry.
 
 from collections.abc import Callable, Iterable
 from itertools import islice
-from math import inf
 from typing import Any
 
 import msgspec
@@ -42,7 +41,6 @@ from llm_router.ledger.served import (
     told,
 )
 from llm_router.ledger.stamps import stamp
-from llm_router.ledger.waiting import Begun, Waiting, note, request_of
 
 _read_beginning = msgspec.msgpack.Decoder(list[Beginning]).decode
 
@@ -50,45 +48,28 @@ _read_beginning = msgspec.msgpack.Decoder(list[Beginning]).decode
 class Fold:
     """Collects the entries of one batch. `now` (unix seconds) stands in for a missing start.
 
-    `waiting` are requests that began in earlier batches. `misread` are processes, and what went
-    wrong with entries of theirs that hold something a newer program wrote.
+    `misread` are what went wrong with entries that hold something a newer program wrote.
     """
 
-    def __init__(self, now: float, waiting: Waiting | None = None) -> None:
-        self.misread: list[tuple[str, ValueError]] = []
-        self._waiting = Waiting() if waiting is None else waiting
+    def __init__(self, now: float) -> None:
+        self.misread: list[ValueError] = []
         self._batch = Batch()
-        self.advances = self._batch.advances
         self._requests, self._attempts = self._batch.requests, self._batch.attempts
         self._served, self._begun = self._batch.served, self._batch.begun
-        self._sent: dict[str, Begun] = {}
-        self._answered: list[AttemptAnswered] = []  # calls of requests that wait
+        self._sent: dict[str, tuple[Raw, str]] = {}
         self._now = now
 
     @property
     def batch(self) -> Batch:
-        """What all entries so far come to, those of requests that waited included."""
-        self.settle(len(self._sent) + len(self._waiting.begun))
-        self._batch.told_up_to = self._waiting.done()
+        """What all entries so far come to."""
+        self.settle(len(self._sent))
         return self._batch
 
-    def held(self, at: float, until: float) -> Batch:
-        """The same without requests that have just begun, which wait from now (`at`) on."""
-        self._batch.waiting = self._waiting.keep(self._sent, self._answered, at)
-        self._batch.told_up_to = self._waiting.done(until)
-        return self._batch
-
-    def settle(self, most: int, until: float = inf) -> bool:
-        """Fold some of those that began and wait; return whether there may be more.
-
-        `until` (monotonic seconds) spares those that began later.
-        """
-        due = self._waiting.due(most, until)
-        if until == inf:
-            due += islice(self._sent, most - len(due))
-        for id in due:
+    def settle(self, requests: int) -> bool:
+        """Fold how so many began that are not served yet; return whether there are others."""
+        for id in [*islice(self._sent, requests)]:
             self._begin(id)
-        return len(due) == most
+        return bool(self._sent)
 
     def add(self, entries: Iterable[ReadEntry], process: str) -> None:
         """Fold entries in the order they were appended; the later says the truth."""
@@ -96,21 +77,20 @@ class Fold:
             _FOLDS[type(entry)](self, entry, process)
 
     def _request_sent(self, entry: RequestSent[Raw], process: str) -> None:
-        self._sent[entry.id] = Begun(entry.told, process)
+        self._sent[entry.id] = entry.told, process
 
     def _request_served(self, entry: RequestServed[Raw], process: str) -> None:
         id = entry.id
-        begun = self._sent if id in self._sent else self._waiting.begun
         try:
-            if id in begun:
+            if id in self._sent:
                 if is_sound(entry):
                     self._group(process, bytes(entry.labels)).append(entry)
-                    del begun[id]
+                    del self._sent[id]
                     return
                 self._begin(id)
             entries = told(entry)
         except ValueError as exc:
-            self.misread.append((process, exc))
+            self.misread.append(exc)
             return
         may_be_written = id not in self._begun
         self.add(entries, process)
@@ -124,18 +104,13 @@ class Fold:
             self._served[process, labels] = group
         return group.entries
 
-    def _begin(self, id: str) -> bool:
-        """Tell how a request began, if that waits to be told."""
-        begun = self._sent.pop(id, None) or self._waiting.begun.pop(id, None)
-        if begun is None:
-            return False
+    def _begin(self, id: str) -> None:
+        """Tell how a request began that is not served within the batch."""
+        entries, process = self._sent.pop(id)
         try:
-            self.add(_read_beginning(begun.told), begun.process)
+            self.add(_read_beginning(entries), process)
         except ValueError as exc:
-            self.misread.append((begun.process, exc))
-        if begun.answered is not None:
-            self._attempt_answered(begun.answered, begun.process)
-        return True
+            self.misread.append(exc)
 
     def _request_started(self, entry: RequestStarted, process: str) -> None:
         row = RequestRow(
@@ -184,9 +159,6 @@ class Fold:
         self._begun.add(entry.id)
 
     def _attempt_answered(self, entry: AttemptAnswered, process: str) -> None:
-        if note(self._sent, entry) or note(self._waiting.begun, entry):
-            self._answered.append(entry)
-            return
         row = self._attempts.get(entry.id) or self._attempt(entry.id, process, self._now)
         row.generation_id = entry.generation_id
 
@@ -213,14 +185,18 @@ class Fold:
         self._batch.texts.append(entry)
 
     def _request(self, id: str, process: str, at: float) -> RequestRow:
-        if self._begin(id) and (begun := self._requests.get(id)) is not None:
-            return begun
+        if id in self._sent:
+            self._begin(id)
+            if (begun := self._requests.get(id)) is not None:
+                return begun
         row = self._requests[id] = RequestRow(id, process, stamp(at))
         return row
 
     def _attempt(self, id: str, process: str, at: float) -> AttemptRow:
-        if self._begin(request_of(id)) and (begun := self._attempts.get(id)) is not None:
-            return begun
+        if (request_id := id.removesuffix(".1")) in self._sent:
+            self._begin(request_id)
+            if (begun := self._attempts.get(id)) is not None:
+                return begun
         row = self._attempts[id] = AttemptRow(id, process, stamp(at))
         return row
 

@@ -7,7 +7,7 @@ neither is. A process that is gone without having said how its calls ended leave
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Protocol
@@ -17,8 +17,7 @@ from llm_router.errors import RowRefused, StorageError
 from llm_router.ledger import segments
 from llm_router.ledger.rows import Batch
 from llm_router.ledger.segments import Segment
-from llm_router.ledger.tail import Tail, Taken
-from llm_router.ledger.waiting import Chunk, Waiting, requests_in
+from llm_router.ledger.tail import Tail
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +34,6 @@ class LedgerStore(Protocol):
 
     async def offsets(self) -> dict[str, int]:
         """Return how far each segment has been moved, pending writes included."""
-
-    async def waiting(self) -> list[Chunk]:
-        """Return what was written down of requests that were no rows yet, the oldest first."""
-
-    async def rows_among(self, requests: Sequence[str]) -> set[str]:
-        """Return those of these ids that are rows."""
 
     async def apply(self, batch: Batch) -> None:
         """Write a batch's rows and journal positions together; RowRefused if it never can be."""
@@ -99,7 +92,7 @@ class Ingestor:
         while not self._is_stopping:
             pause_s = POLL_S
             try:
-                if await self.poll():
+                if await self.flush():
                     pause_s = _BUSY_POLL_S
                 if self._clock.monotonic() - swept_at >= _SWEEP_S:
                     swept_at = self._clock.monotonic()
@@ -109,14 +102,6 @@ class Ingestor:
                 self._failed(exc)
                 pause_s = _RETRY_S
             await self._rest(pause_s)
-
-    async def poll(self) -> bool:
-        """Move what was appended so far, but let requests that have just begun wait for their ends.
-
-        Otherwise like `flush`.
-        """
-        async with self._turn:
-            return await self._ingest(may_wait=True)
 
     async def flush(self) -> bool:
         """Move everything appended so far and return whether there was anything.
@@ -152,54 +137,36 @@ class Ingestor:
         async with self._turn:
             await self._sweep()
 
-    async def _ingest(self, *, may_wait: bool = False) -> bool:
+    async def _ingest(self) -> bool:
         is_careful = has_moved = False
-        refused: set[str] = set()
         while True:
-            taken = await self._take(is_careful, may_wait, refused)
-            if taken.batch.is_empty:
+            if not self._is_positioned:
+                self._tail.offsets = await self._store.offsets()
                 self._is_positioned = True
+            now = self._clock.wall()
+            taken = self._tail.take_one(now) if is_careful else await self._tail.take(now)
+            if not taken.batch.advances:
                 return has_moved
             try:
                 await self._apply(taken.batch)
             except RowRefused as exc:
                 # One bad row must not stop the ledger: find its frame and go on without it.
                 if is_careful:
-                    refused.update(await self._skip(taken.batch, exc))
+                    await self._skip(taken.batch, exc)
                 is_careful = True
                 continue
             has_moved = True
             if taken.is_all:
                 return has_moved
 
-    async def _take(self, is_careful: bool, may_wait: bool, refused: Collection[str]) -> Taken:
-        if not self._is_positioned:
-            await self._position(refused)
-        # Should it not be written, or its caller be cancelled, only the database knows what was.
-        self._is_positioned = False
-        now = self._clock.wall()
-        if is_careful:
-            return self._tail.take_one(now)
-        return await self._tail.take(now, self._clock.monotonic() if may_wait else None)
-
-    async def _position(self, refused: Collection[str]) -> None:
-        """Take up what the database says of the journals; requests that it refused wait no more."""
-        chunks = await self._store.waiting()
-        rows = await self._store.rows_among(requests_in(chunks)) if chunks else set()
-        self._tail.offsets = await self._store.offsets()
-        self._tail.waiting = Waiting()
-        self._tail.waiting.load(chunks, rows.union(refused), self._clock.monotonic())
-
     async def _apply(self, batch: Batch) -> None:
+        # Should this be cancelled or fail, only the database knows whether it was written.
+        self._is_positioned = False
         await self._store.apply(batch)
         self._tail.moved(batch.advances)
         self._is_positioned = True
 
-    async def _skip(self, batch: Batch, error: RowRefused) -> Collection[str]:
-        """Move on without it; return the requests that are not to wait any more."""
-        if not batch.advances:
-            log.error("%s: left out of the ledger: %s", ", ".join(batch.requests), error)
-            return batch.requests
+    async def _skip(self, batch: Batch, error: RowRefused) -> None:
         for advance in batch.advances:
             log.error(
                 "journal %s, byte %d: left out of the ledger: %s",
@@ -209,7 +176,6 @@ class Ingestor:
             )
             self._tail.unreadable.add(advance.segment)
         await self._apply(Batch(advances=batch.advances))
-        return ()
 
     async def _sweep(self) -> None:
         """Bury processes that are gone and remove the segments nobody needs any more."""

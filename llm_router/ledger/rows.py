@@ -14,7 +14,6 @@ from llm_router.ledger.entry import (
     TextKept,
 )
 from llm_router.ledger.served import Served
-from llm_router.ledger.waiting import Chunk
 
 
 class RequestRow(Struct, gc=False):
@@ -96,8 +95,7 @@ class Batch:
 
     `begun` are the ids of those requests and attempts whose beginning is among the entries, so no
     earlier batch should have written them. `served` are whole requests beside these, by process
-    and labels. `waiting` is what shall be rows later, and of chunks up to the number `told_up_to`
-    nothing is left to be told.
+    and labels.
     """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
@@ -108,11 +106,4 @@ class Batch:
     shadows: list[ShadowDecided] = field(default_factory=list)
     sessions: list[SessionKept] = field(default_factory=list)
     texts: list[TextKept] = field(default_factory=list)
-    waiting: list[Chunk] = field(default_factory=list)
-    told_up_to: int | None = None
     advances: list[Advance] = field(default_factory=list)
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write. Rows come from the journal or from what waited."""
-        return not (self.advances or self.requests or self.told_up_to is not None)

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from math import inf
 from pathlib import Path
 
 import msgspec
@@ -17,7 +16,6 @@ from llm_router.ledger.fold import Fold
 from llm_router.ledger.frames import HEADER, MAX_PAYLOAD_BYTES, Frames, split
 from llm_router.ledger.rows import Advance, Batch
 from llm_router.ledger.segments import Segment
-from llm_router.ledger.waiting import HOLD_S, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -37,26 +35,21 @@ class Taken:
 
 
 class Tail:
-    """Reads; moves nothing by itself. `offsets` and `waiting` are as the database last said.
-
-    Should what was taken not be written, both must be read from the database again.
-    """
+    """Reads; moves nothing by itself. `offsets` are as the database last said."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.offsets: dict[str, int] = {}
-        self.waiting = Waiting()
         self.unreadable: set[str] = set()
         self._decode = msgspec.msgpack.Decoder(list[ReadEntry]).decode
         self._decode_all = msgspec.msgpack.Decoder(list[list[ReadEntry]]).decode
 
-    async def take(self, now: float, at: float | None = None) -> Taken:
+    async def take(self, now: float) -> Taken:
         """Fold the next entries of every segment, in each process's order, up to the cap.
 
-        Requests that began less than HOLD_S before `at` (monotonic seconds) may wait for their
-        ends; without it, none may. Others have their turn every few dozen requests.
+        Others have their turn every few dozen requests.
         """
-        fold = Fold(now, self.waiting)
+        fold = Fold(now)
         room = BATCH_BYTES
         for segment in segments.listed(self.folder):
             data = self._read(segment, room)
@@ -66,28 +59,24 @@ class Tail:
                     if start:
                         await asyncio.sleep(0)
                     self._fold(fold, segment, frames.payloads[start : start + _FRAMES_PER_TURN])
+                while fold.settle(_FRAMES_PER_TURN):  # noqa: ASYNC110  it waits for nothing
+                    await asyncio.sleep(0)
                 self._moved_to(fold, segment, frames.consumed_bytes)
             room -= len(data)
             if room <= 0:
-                break
-        until = inf if at is None else at - HOLD_S
-        while fold.settle(_FRAMES_PER_TURN, until):  # noqa: ASYNC110  it waits for nothing
-            await asyncio.sleep(0)
-        batch = fold.batch if at is None else fold.held(at, until)
-        return self._taken(batch, fold, is_all=room > 0)
+                return Taken(fold.batch, is_all=False)
+        return Taken(fold.batch, is_all=True)
 
     def take_one(self, now: float) -> Taken:
-        """Fold one request that waits, or the next frame, alone."""
-        fold = Fold(now, self.waiting)
-        if fold.settle(1):
-            return self._taken(fold.held(0, -inf), fold)
+        """Fold the next frame alone."""
+        fold = Fold(now)
         for segment in segments.listed(self.folder):
             data = self._read(segment, BATCH_BYTES)
             if payloads := self._frames(segment, data).payloads:
                 self._fold(fold, segment, payloads[:1])
                 self._moved_to(fold, segment, HEADER.size + len(payloads[0]))
-                return self._taken(fold.batch, fold)
-        return self._taken(fold.batch, fold, is_all=True)
+                return Taken(fold.batch, is_all=False)
+        return Taken(fold.batch, is_all=True)
 
     def rest(self, segment: Segment) -> Frames:
         """Return what follows a segment's position, at least one frame if there is a whole one."""
@@ -133,17 +122,12 @@ class Tail:
         return entries
 
     def _moved_to(self, fold: Fold, segment: Segment, moved_bytes: int) -> None:
-        """Note how far the fold has come."""
+        """Note how far the fold has come, and what of it nobody could read."""
         start = self.offsets.get(segment.name, 0)
-        fold.advances.append(Advance(segment.name, start, start + moved_bytes))
-
-    def _taken(self, batch: Batch, fold: Fold, *, is_all: bool = False) -> Taken:
-        """Complain of what nobody could read, which any segment of its process may hold."""
-        for process, error in fold.misread:
-            for segment in segments.listed(self.folder):
-                if segment.process == process:
-                    self._not_understood(segment, error)
-        return Taken(batch, is_all)
+        fold.batch.advances.append(Advance(segment.name, start, start + moved_bytes))
+        for error in fold.misread:
+            self._not_understood(segment, error)
+        fold.misread.clear()
 
     def _not_understood(self, segment: Segment, error: Exception) -> None:
         # Intact, so not the disk's doing: a newer program wrote it.

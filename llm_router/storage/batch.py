@@ -102,10 +102,6 @@ def write(db: sqlite3.Connection, batch: Batch, known: served.Known) -> None:
     """Write all of it, inside the caller's transaction; `known` is of that connection."""
     for advance in batch.advances:
         _move(db, advance)
-    if batch.told_up_to is not None:
-        db.execute("DELETE FROM journal_waiting WHERE number <= ?", (batch.told_up_to,))
-    for chunk in batch.waiting:
-        db.execute("INSERT INTO journal_waiting VALUES (?, ?, ?)", astuple(chunk))
     if batch.requests or batch.attempts or batch.served:
         _write_rows(db, batch, known)
         _complete_costs(db, batch)

@@ -1,6 +1,5 @@
 """The ledger's tables: batches of journal entries in, open costs out and back."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -8,14 +7,12 @@ from functools import partial
 from llm_router.errors import RowRefused, StorageError
 from llm_router.ledger.reconcile import Generation, OpenCost
 from llm_router.ledger.rows import Batch
-from llm_router.ledger.waiting import Chunk
 from llm_router.storage import batch as batches
 from llm_router.storage import costs, served
 from llm_router.storage.sqlite import Database
 
 _ATTEMPTS_IN_FLIGHT = "SELECT id FROM attempts WHERE process = ? AND outcome IS NULL"
 _REQUESTS_IN_FLIGHT = "SELECT id FROM requests WHERE process = ? AND outcome IS NULL"
-_ROWS_AMONG = "SELECT id FROM requests WHERE id IN (SELECT value FROM json_each(?))"
 _LOSE_ATTEMPT = """
 UPDATE attempts
 SET outcome = 'lost', finished_at = ?, error_class = 'process_died', cost_source = 'unknown'
@@ -53,17 +50,6 @@ class SqliteLedger:
             return dict(db.execute("SELECT segment, offset FROM journal_offsets").fetchall())
 
         return await self._database.transact(work)
-
-    async def waiting(self) -> list[Chunk]:
-        def work(db: sqlite3.Connection) -> list[Chunk]:
-            rows = db.execute("SELECT number, process, entries FROM journal_waiting ORDER BY 1")
-            return [Chunk(*row) for row in rows]
-
-        return await self._database.transact(work)
-
-    async def rows_among(self, requests: Sequence[str]) -> set[str]:
-        rows = await self._database.read(_ROWS_AMONG, (json.dumps(requests),))
-        return {row["id"] for row in rows}
 
     async def apply(self, batch: Batch) -> None:
         try:
