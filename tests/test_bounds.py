@@ -43,7 +43,6 @@ BOUNDS = {
     "proxy/in_flight.py:InFlight._tasks": "max_in_flight",
     "proxy/sessions.py:Sessions._held": "its size",
     "proxy/texts.py:KeptStream._written": "MAX_ANSWER_BYTES",
-    "routing/breaker.py:Breakers._models": "MAX_MODELS",
     "routing/catalog.py:Catalog._by_slug": "OpenRouter's model list, whose answer has a bound",
     "routing/chain.py:Lineups._kept": CONFIGURATION,
     "routing/gates.py:Gate.failed": "the failures that open a breaker",

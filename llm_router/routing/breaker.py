@@ -7,7 +7,6 @@ model's cool-down. What an answer does to which gate is decided by `failures.RUL
 While nothing is wrong, admitting and settling read no clock and report nothing.
 """
 
-import heapq
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
@@ -15,6 +14,7 @@ from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import Failure
 from llm_router.routing.gates import Force, Forced, Gate, Limits, State
+from llm_router.routing.model_gates import ModelGates
 from llm_router.routing.permits import GateName, Permit, ProbeDue, Refusal
 from llm_router.routing.snapshot import (
     LONGEST_COOLDOWN_S,
@@ -47,9 +47,6 @@ MODEL_GONE_S = 600.0
 # How long the answer to a probe may take once it has begun: as long as a stream may, by default.
 ANSWERED_LEASE_S = 1800.0
 
-# Models named by clients are boundless; gates for them are not.
-MAX_MODELS = 4096
-
 
 class Breakers:
     """All gates of one process. `on_change` gets the whole state of a gate after each change.
@@ -72,7 +69,9 @@ class Breakers:
         self._boot_id = boot_id
         self._limits = Limits(settings.failures, settings.open_s, settings.open_s)
         self._latest = 0  # the number of the latest admission
-        self._models: dict[str, Gate] = {}
+        self._models = ModelGates(
+            lambda model: Gate(model, self._limits, self._clock, self._report)
+        )
         self._account = Gate(ACCOUNT, ACCOUNT_LIMITS, clock, self._report)
         self._transport = Gate(TRANSPORT, TRANSPORT_LIMITS, clock, self._report)
         self._rate = Gate(RATE, TRANSPORT_LIMITS, clock, self._report)
@@ -89,7 +88,7 @@ class Breakers:
         `past_rate` is for the request that met the platform's limit: it goes on along its chain,
         and where another model answers, the rest that was asked of all of them is over.
         """
-        gate = self._models.get(model) or self._add(model)
+        gate = self._models[model]
         if (
             gate.is_clear
             and self._account.is_clear
@@ -126,14 +125,14 @@ class Breakers:
         if permit.past_rate:
             self._rate.warm(permit.request_id)
         if permit.is_probe:
-            self._gate(permit.model).renew(permit.number, lease_s)
+            self._models[permit.model].renew(permit.number, lease_s)
 
     def succeeded(self, permit: Permit) -> None:
         """Say that the answer reached its true end; whether it was `answered` need not be said."""
         if permit.is_settled:
             return
         permit.is_settled = True
-        number, model = permit.number, self._models.get(permit.model) or self._add(permit.model)
+        number, model = permit.number, self._models[permit.model]
         for gate in (self._account, self._transport, model):
             if not gate.is_clear or gate.failed:
                 gate.passed(number, permit.request_id)
@@ -149,7 +148,7 @@ class Breakers:
         permit.is_settled = True
         number, request_id, rule = permit.number, permit.request_id, failure.rule
         reason = _reason(failure)
-        gate = self._gate(permit.model)
+        gate = self._models[permit.model]
 
         if rule.cools == "model_gone":
             gate.cool(MODEL_GONE_S, reason, request_id)
@@ -182,7 +181,7 @@ class Breakers:
             return
         permit.is_settled = True
         if permit.is_probe:
-            for gate in (self._account, self._transport, self._gate(permit.model)):
+            for gate in (self._account, self._transport, self._models[permit.model]):
                 gate.neutral(permit.number, permit.request_id)
 
     # Operators
@@ -198,7 +197,7 @@ class Breakers:
 
     def force(self, model: str, to: Forced | None) -> None:
         """Hold a model's breaker open or closed, whatever comes, until it is told otherwise."""
-        gate = self._gate(model)
+        gate = self._models[model]
         if to is not None:
             gate.force(to, self._latest, f"forced {to} by an operator")
         elif gate.forced is not None:
@@ -226,7 +225,7 @@ class Breakers:
         self.follow(rows)
         for row in rows:
             if row.state == "closed" and row.failures:
-                gate = self._shared.get(row.subject) or self._gate(row.subject)
+                gate = self._shared.get(row.subject) or self._models[row.subject]
                 gate.remember(row.failures)
 
     def follow(self, rows: Iterable[StoredBreaker]) -> None:
@@ -238,7 +237,7 @@ class Breakers:
             if gate is None:
                 if row.state == "closed" and not cooldown_left_s and row.forced is None:
                     continue
-                gate = self._add(row.subject)
+                gate = self._models[row.subject]
             if row.stamp >= gate.stamp:
                 gate.take(
                     row.state,
@@ -264,25 +263,6 @@ class Breakers:
         entered = [gate.enter(number, now, self._lease_s, request_id) for gate in gates]
         past_rate = self._rate not in gates
         return Permit(gates[-1].subject, request_id, number, any(entered), past_rate=past_rate)
-
-    def _gate(self, model: str) -> Gate:
-        return self._models.get(model) or self._add(model)
-
-    def _add(self, model: str) -> Gate:
-        if len(self._models) >= MAX_MODELS:
-            self._evict()
-        gate = self._models[model] = Gate(model, self._limits, self._clock, self._report)
-        return gate
-
-    def _evict(self) -> None:
-        """Forget an eighth of the models, those about which there is least to remember."""
-
-        def weight(gate: Gate) -> tuple[bool, bool, float, int]:
-            is_open = gate.state != "closed"
-            return gate.forced is not None, is_open, gate.cooldown_until, len(gate.failed)
-
-        for gate in heapq.nsmallest(MAX_MODELS // 8, self._models.values(), key=weight):
-            del self._models[gate.subject]
 
     def _refusal(self, model: Gate | None, now: float, past_rate: bool = False) -> Refusal | None:
         asked: list[tuple[GateName, Gate, float]] = [

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import MAX_MODELS
 from llm_router.routing.merge import Claimed, lost_probe, settle
+from llm_router.routing.model_gates import MAX_MODELS
 from llm_router.routing.snapshot import StoredBreaker
 from llm_router.storage.readable import Readable
 from llm_router.storage.trouble import trusting

@@ -4,7 +4,7 @@ import logging
 import pytest
 
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing import breaker as module
+from llm_router.routing import model_gates as module
 from llm_router.routing.breaker import (
     ACCOUNT,
     ACCOUNT_LIMITS,

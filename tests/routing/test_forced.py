@@ -3,7 +3,7 @@
 import pytest
 
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing import breaker as module
+from llm_router.routing import model_gates as module
 from llm_router.routing.breaker import ALL, Breakers, Permit, Refusal, StoredBreaker
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.routing.gates import Forced

@@ -245,6 +245,16 @@ async def test_a_request_that_goes_away_while_it_claims_gives_the_probe_back(
     assert (await second.enter()).is_probe
 
 
+async def claims_in_vain(process: Process, table: Table, patch: pytest.MonkeyPatch) -> None:
+    """Have a claim decided only when its request waits no more."""
+    table.may_answer.clear()
+    patch.setattr("llm_router.routing.probes.CLAIM_S", 0.01)
+    assert isinstance(await process.admit(), Refusal)
+    assert table.state() == "half_open"
+    table.may_answer.set()
+    await answered()
+
+
 async def test_a_claim_that_is_decided_too_late_takes_nobody_elses_probe(
     first: Process,
     second: Process,
@@ -255,13 +265,8 @@ async def test_a_claim_that_is_decided_too_late_takes_nobody_elses_probe(
     """F82: whoever had waited for too long gave back a probe that another process had by then."""
     await opened_long_ago(first, second, clock)
     probe = await first.enter()
-    table.may_answer.clear()
-    monkeypatch.setattr("llm_router.routing.probes.CLAIM_S", 0.01)
-    assert isinstance(await second.admit(), Refusal)
+    await claims_in_vain(second, table, monkeypatch)
     assert table.claims == 2
-    assert table.state() == "half_open"
-    table.may_answer.set()
-    await answered()
     assert table.state() == "half_open"
     assert isinstance(await second.admit(), Refusal)
     first.breakers.succeeded(probe)
@@ -293,12 +298,7 @@ async def test_a_claim_that_is_granted_too_late_is_given_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     await opened_long_ago(first, second, clock)
-    table.may_answer.clear()
-    monkeypatch.setattr("llm_router.routing.probes.CLAIM_S", 0.01)
-    assert isinstance(await first.admit(), Refusal)
-    assert table.state() == "half_open"
-    table.may_answer.set()
-    await answered()
+    await claims_in_vain(first, table, monkeypatch)
     assert table.state() == "open"
     second.read()
     assert (await second.enter()).is_probe
