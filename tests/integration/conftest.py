@@ -14,12 +14,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from llm_router import keys
+from llm_router import keys, parts
 from llm_router.ledger import reconcile
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.serving import running
 from llm_router.settings import Settings
+from llm_router.watchdog import watching_loop
 from llm_router.web.server import Runner
 from tests.fakes.upstream import Upstream, running_upstream
 from tests.oracles import books, resources, secrets
@@ -207,12 +208,17 @@ async def router(start: Start) -> AsyncIterator[Router]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Router]:
-    """One router for a module's tests that leave nothing but rows; they are marked `in_shared`."""
-    async with (
-        running_upstream() as upstream,
-        started(upstream, tmp_path_factory.mktemp("shared")) as router,
-    ):
-        yield router
+    """One router for a module's tests that leave nothing but rows; they are marked `in_shared`.
+
+    Its loop rests while tests with loops of their own run, which its watchdog shall not mind.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "watching_loop", partial(watching_loop, too_long_s=3600))
+        async with (
+            running_upstream() as upstream,
+            started(upstream, tmp_path_factory.mktemp("shared")) as router,
+        ):
+            yield router
 
 
 in_shared = pytest.mark.asyncio(loop_scope="module")
