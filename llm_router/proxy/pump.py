@@ -61,12 +61,8 @@ class Pump:
     # The connection's side
 
     def feed(self, block: bytes) -> None:
-        gate = self._gate
-        if gate.passes(block):
+        if self._gate.passes(block):
             self._write(block)
-            self._put_off()
-        elif gate.is_over:
-            gate.has_more = True  # nothing counts behind the end
         else:
             self._look(block)
 
@@ -80,27 +76,30 @@ class Pump:
 
     def _look(self, block: bytes) -> None:
         gate = self._gate
+        if gate.is_over:
+            gate.has_more = True  # nothing counts behind the end
+            return
         events = gate.events
         out = gate.feed(block)
         if gate.is_over:
             self._rest = out
             self._wake()
         elif out:
-            self._write(out)
-            if gate.events != events:
-                self._put_off()
+            self._write(out, is_event=gate.events > events)
 
-    def _write(self, out: bytes) -> None:
+    def _write(self, out: bytes, *, is_event: bool = True) -> None:
+        """Write, and put the idle deadline off if that was an event."""
         try:
-            if self._client.write_now(out):
-                self._wake()
+            is_behind = self._client.write_now(out)
         except ClientGone as exc:
             self._gone = exc
             self._wake()
-
-    def _put_off(self) -> None:
-        idle_ends = self._time() + self._idle_s
-        self._deadline.at = idle_ends if idle_ends < self._ends else self._ends
+            return
+        if is_event:
+            idle_ends = self._time() + self._idle_s
+            self._deadline.at = idle_ends if idle_ends < self._ends else self._ends
+        if is_behind:
+            self._wake()
 
     def _wake(self) -> None:
         if self._wanted is not None and not self._wanted.done():
