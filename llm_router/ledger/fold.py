@@ -34,6 +34,7 @@ from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
 from llm_router.ledger.served import (
     MAX_NANOUSD,
     MAX_TOKENS,
+    Groups,
     Served,
     call_of,
     is_sound,
@@ -55,8 +56,10 @@ class Fold:
         self.misread: list[ValueError] = []
         self._batch = Batch()
         self._requests, self._attempts = self._batch.requests, self._batch.attempts
-        self._served, self._begun = self._batch.served, self._batch.begun
+        self._served, self._ended = self._batch.served, self._batch.ended
+        self._begun = self._batch.begun
         self._sent: dict[str, tuple[Raw, str]] = {}
+        self._answered: dict[str, AttemptAnswered] = {}
         self._now = now
 
     @property
@@ -82,11 +85,13 @@ class Fold:
     def _request_served(self, entry: RequestServed[Raw], process: str) -> None:
         id = entry.id
         try:
+            if is_sound(entry) and not self._is_told_of(id):
+                groups = self._served if id in self._sent else self._ended
+                _group(groups, process, bytes(entry.labels)).append(entry)
+                self._sent.pop(id, None)
+                self._answered.pop(id, None)
+                return
             if id in self._sent:
-                if is_sound(entry):
-                    self._group(process, bytes(entry.labels)).append(entry)
-                    del self._sent[id]
-                    return
                 self._begin(id)
             entries = told(entry)
         except ValueError as exc:
@@ -97,12 +102,9 @@ class Fold:
         if may_be_written:
             self._begun -= {id, call_of(id)}
 
-    def _group(self, process: str, labels: bytes) -> list[RequestServed[Raw]]:
-        """Return those that are served alike. Raises ValueError for labels that cannot be read."""
-        if (group := self._served.get((process, labels))) is None:
-            group = Served(process, read_labels(labels))
-            self._served[process, labels] = group
-        return group.entries
+    def _is_told_of(self, id: str) -> bool:
+        """Return whether this batch has a row for the request or its first call."""
+        return id in self._requests or call_of(id) in self._attempts
 
     def _begin(self, id: str) -> None:
         """Tell how a request began that is not served within the batch."""
@@ -111,6 +113,8 @@ class Fold:
             self.add(_read_beginning(entries), process)
         except ValueError as exc:
             self.misread.append(exc)
+        if (answered := self._answered.pop(id, None)) is not None:
+            self._attempt_answered(answered, process)
 
     def _request_started(self, entry: RequestStarted, process: str) -> None:
         row = RequestRow(
@@ -159,6 +163,9 @@ class Fold:
         self._begun.add(entry.id)
 
     def _attempt_answered(self, entry: AttemptAnswered, process: str) -> None:
+        if (request_id := entry.id.removesuffix(".1")) in self._sent:
+            self._answered[request_id] = entry  # which an end says again
+            return
         row = self._attempts.get(entry.id) or self._attempt(entry.id, process, self._now)
         row.generation_id = entry.generation_id
 
@@ -215,6 +222,20 @@ _FOLDS: dict[type, Callable[[Fold, Any, str], None]] = {
     SessionKept: Fold._session_kept,
     TextKept: Fold._text_kept,
 }
+
+
+def rows_of(entry: RequestServed[Raw], process: str) -> tuple[RequestRow, AttemptRow]:
+    """Return what such a request and its call come to by themselves."""
+    fold = Fold(entry.at)
+    fold.add(told(entry), process)
+    return fold.batch.requests[entry.id], fold.batch.attempts[call_of(entry.id)]
+
+
+def _group(groups: Groups, process: str, labels: bytes) -> list[RequestServed[Raw]]:
+    """Return those that are served alike. Raises ValueError for labels that cannot be read."""
+    if (group := groups.get((process, labels))) is None:
+        group = groups[process, labels] = Served(process, read_labels(labels))
+    return group.entries
 
 
 def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished) -> None:

@@ -13,7 +13,7 @@ from llm_router.ledger.entry import (
     ShadowDecided,
     TextKept,
 )
-from llm_router.ledger.served import Served
+from llm_router.ledger.served import Groups
 
 
 class RequestRow(Struct, gc=False):
@@ -95,12 +95,13 @@ class Batch:
 
     `begun` are the ids of those requests and attempts whose beginning is among the entries, so no
     earlier batch should have written them. `served` are whole requests beside these, by process
-    and labels.
+    and labels; so are those that `ended` here and began in an earlier batch.
     """
 
     requests: dict[str, RequestRow] = field(default_factory=dict)
     attempts: dict[str, AttemptRow] = field(default_factory=dict)
-    served: dict[tuple[str, bytes], Served] = field(default_factory=dict)
+    served: Groups = field(default_factory=dict)
+    ended: Groups = field(default_factory=dict)
     begun: set[str] = field(default_factory=set)
     breakers: list[BreakerChanged] = field(default_factory=list)
     shadows: list[ShadowDecided] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """Requests that their first and only call answered, which one entry tells from end to end.
 
-Where a batch holds beginning and end of such a request, its rows are certainly new and whole, and
-need no folding. They are kept by what they have in common.
+It says all that is to say of them, so their rows are whole and need no folding. They are kept by
+what they have in common.
 """
 
 import msgspec
@@ -33,6 +33,9 @@ class Served(Struct, frozen=True):
     process: str
     labels: Labels
     entries: list[RequestServed[Raw]] = []
+
+
+Groups = dict[tuple[str, bytes], Served]  # by process and labels
 
 
 def read_labels(labels: bytes | Raw) -> Labels:

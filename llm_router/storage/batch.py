@@ -1,8 +1,8 @@
 """Writing a batch: the rows of the journal's entries, and how far it has been moved.
 
-Rows that begin in the batch are inserted by the dozen and counted together. All others may be
-there already; they are merged into what is, and triggers count what changed. For those which are
-not, there must be something to change.
+Rows that begin in the batch, or are told as a whole, are inserted by the dozen and counted
+together. All others may be there already; they are merged into what is, and triggers count what
+changed. For those which are not, there must be something to change.
 """
 
 import sqlite3
@@ -12,6 +12,7 @@ from typing import TypeVar
 from msgspec.structs import astuple
 
 from llm_router.errors import StorageError
+from llm_router.ledger.fold import rows_of
 from llm_router.ledger.rows import Advance, AttemptRow, Batch, RequestRow
 from llm_router.storage import breakers, costs, served, sessions, shadows, texts
 from llm_router.storage.inserts import Insert, portions
@@ -102,7 +103,7 @@ def write(db: sqlite3.Connection, batch: Batch, known: served.Known) -> None:
     """Write all of it, inside the caller's transaction; `known` is of that connection."""
     for advance in batch.advances:
         _move(db, advance)
-    if batch.requests or batch.attempts or batch.served:
+    if batch.requests or batch.attempts or batch.served or batch.ended:
         _write_rows(db, batch, known)
         _complete_costs(db, batch)
     if batch.breakers:
@@ -126,11 +127,17 @@ def _write_rows(db: sqlite3.Connection, batch: Batch, known: served.Known) -> No
     totals = Totals()
     if batch.served:
         served.write(db, batch.served, totals, known)
+    unknown = served.replace(db, batch.ended, totals, known) if batch.ended else {}
     new_requests, requests = _add(db, _ADD_REQUESTS, batch.requests.values(), batch.begun)
     new_attempts, attempts = _add(db, _ADD_ATTEMPTS, batch.attempts.values(), batch.begun)
     if new_requests or new_attempts:
         totals.add_rows(new_requests, new_attempts)
     totals.write(db)
+    for group in unknown.values():
+        for entry in group.entries:
+            request, attempt = rows_of(entry, group.process)
+            _merge(db, _BEGIN_REQUESTS, _MERGE_REQUESTS, [request])
+            _merge(db, _BEGIN_ATTEMPTS, _MERGE_ATTEMPTS, [attempt])
     _merge(db, _BEGIN_REQUESTS, _MERGE_REQUESTS, requests)
     _merge(db, _BEGIN_ATTEMPTS, _MERGE_ATTEMPTS, attempts)
 

@@ -1,4 +1,4 @@
-"""Writing requests that were begun and served within one batch: rows that are new and whole.
+"""Writing requests that one entry tells from end to end: rows that are whole at once.
 
 What they have in common with others is written once, to a table of this connection's own, and
 SQLite takes it from there: to hand it a value costs several times what it takes to copy one.
@@ -6,16 +6,16 @@ SQLite takes it from there: to hand it a value costs several times what it takes
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from itertools import chain
 from random import getrandbits
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, json
 from msgspec.structs import astuple
 
 from llm_router.ledger.entry import RequestServed
-from llm_router.ledger.served import Served
+from llm_router.ledger.served import Groups, Served
 from llm_router.ledger.stamps import stamp
 from llm_router.storage.inserts import NULL, Insert
 from llm_router.storage.tally import Totals
@@ -85,8 +85,14 @@ _ADD_ATTEMPTS = Insert(
 # Columns that are counted: when it started, and times of requests, tokens and money of attempts.
 _TIMED, _PAID = (2, 14, 15, 16), (2, 5, 6, 7, 8, 9)
 
+_IN_FLIGHT = """
+SELECT r.id FROM json_each(?) j
+CROSS JOIN requests r ON r.id = j.value AND r.outcome IS NULL
+CROSS JOIN attempts a ON a.id = r.id || '.1' AND a.outcome IS NULL
+"""
+_FORGET_REQUESTS = "DELETE FROM requests WHERE id IN (SELECT value FROM json_each(?))"
+_FORGET_ATTEMPTS = "DELETE FROM attempts WHERE id IN (SELECT value || '.1' FROM json_each(?))"
 
-Groups = Mapping[tuple[str, bytes], Served]
 Known = dict[tuple[str, bytes], int]
 
 
@@ -109,6 +115,36 @@ def write(db: sqlite3.Connection, groups: Groups, totals: Totals, known: Known) 
         _count_attempts(totals, model, values)
     _ADD_REQUESTS.write_values(db, [*chain.from_iterable(requests.values())])
     _ADD_ATTEMPTS.write_values(db, [*chain.from_iterable(attempts.values())])
+
+
+def replace(db: sqlite3.Connection, groups: Groups, totals: Totals, known: Known) -> Groups:
+    """Insert them in place of their rows in flight; return those that have none.
+
+    To write a row anew costs less than to correct one of which any part may differ.
+    """
+    asked = [entry.id for group in groups.values() for entry in group.entries]
+    found = {id for [id] in db.execute(_IN_FLIGHT, (_array(asked),))}
+    begun, others = groups, Groups()
+    if len(found) < len(asked):
+        begun = _those(groups, lambda id: id in found)
+        others = _those(groups, lambda id: id not in found)
+    ids = _array(found)
+    db.execute(_FORGET_REQUESTS, (ids,))
+    db.execute(_FORGET_ATTEMPTS, (ids,))
+    write(db, begun, totals, known)
+    return others
+
+
+def _array(ids: Iterable[str]) -> str:
+    return json.encode([*ids]).decode()
+
+
+def _those(groups: Groups, are_meant: Callable[[str], bool]) -> Groups:
+    meant = Groups()
+    for key, group in groups.items():
+        if entries := [entry for entry in group.entries if are_meant(entry.id)]:
+            meant[key] = Served(group.process, group.labels, entries)
+    return meant
 
 
 def _learn(db: sqlite3.Connection, groups: Groups, known: Known) -> None:

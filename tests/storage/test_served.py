@@ -96,6 +96,22 @@ async def test_an_end_whose_beginning_is_missing_tells_all_of_it(
     assert await everything(database) == await everything(other)
 
 
+async def test_of_those_that_end_together_some_may_have_no_row_in_flight(
+    database: Database, other: Database
+) -> None:
+    """The beginning of one was damaged; another was taken for lost."""
+    for ledger, hear in ((database, tell), (other, tell_plainly)):
+        await hear(ledger, [request_sent("r1")])
+        await SqliteLedger(ledger).bury("p1", "2026-01-31T12:00:01.000Z")
+        await hear(ledger, [request_sent("r2")])
+        await hear(ledger, [request_served(id) for id in ("r1", "r2", "r3")])
+    assert await everything(database) == await everything(other)
+    rows = await database.read(
+        "SELECT outcome FROM requests UNION ALL SELECT outcome FROM attempts"
+    )
+    assert [row["outcome"] for row in rows] == ["completed"] * 6
+
+
 @pytest.mark.parametrize("count", [1, 5, 70, 150])
 async def test_many_unlike_each_other_are_each_told_right(
     database: Database, other: Database, count: int
