@@ -13,7 +13,8 @@ Outcome = Literal["completed", "failed", "truncated", "abandoned", "lost"]
 CostSource = Literal["provider", "reconciled", "computed", "estimated", "unknown"]
 Kind = Literal["chat", "classifier"]
 
-T = TypeVar("T")
+S = TypeVar("S")
+L = TypeVar("L")
 
 
 class Usage(Struct, frozen=True, array_like=True, gc=False):
@@ -113,10 +114,10 @@ class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
     note: str | None = None
 
 
-class Labels(Struct, frozen=True, array_like=True, gc=False):
-    """What a served request has in common with many others, so that SQLite is told it once.
+class SentLabels(Struct, frozen=True, array_like=True, gc=False):
+    """What a request that is sent has in common with many others, so that SQLite is told it once.
 
-    `model` was asked for and answered under the name `answered_as`.
+    `model` is asked for.
     """
 
     requested_model: str | None
@@ -128,32 +129,24 @@ class Labels(Struct, frozen=True, array_like=True, gc=False):
     skipped: str | None
     left_out: str | None
     model: str
+
+
+class ServedLabels(Struct, frozen=True, array_like=True, gc=False):
+    """What its answer has in common with many others. `answered_as` is the model's name there."""
+
     answered_as: str | None
     provider: str | None
     cost_source: CostSource
     note: str | None
 
 
-class RequestSent(Struct, Generic[T], frozen=True, array_like=True, gc=False, tag="rx"):
-    """What a request begins with, up to its first call, which is about to leave.
+class Sent(Struct, Generic[L], frozen=True, array_like=True, gc=False):
+    """What a request begins with, up to its first call, which leaves.
 
-    `told` are the entries that say so. They are read as they lie there, because what follows
-    mostly says it again.
+    `labels` are SentLabels, read as they lie there: few are unlike all others.
     """
 
-    id: str
-    told: T
-
-
-class RequestServed(Struct, Generic[T], frozen=True, array_like=True, gc=False, tag="rv"):
-    """All there is to say of a request that its first and only call answered, and of that call.
-
-    The call's id is `<id>.1`. Both are completed, with status 200, and their cost is known.
-    `labels` are Labels, read as they lie there: few are unlike all others.
-    """
-
-    id: str
-    labels: T
+    labels: L
     at: float
     session: str | None
     confidence: float | None
@@ -161,6 +154,27 @@ class RequestServed(Struct, Generic[T], frozen=True, array_like=True, gc=False, 
     rule: str | None
     runner_up_confidence: float | None
     sent_at: float
+
+
+class RequestSent(Struct, Generic[S], frozen=True, array_like=True, gc=False, tag="rx"):
+    """A request's first call is about to leave. The call's id is `<id>.1`.
+
+    `sent` is a Sent, read as it lies there, because what follows mostly says it again.
+    """
+
+    id: str
+    sent: S
+
+
+class RequestServed(Struct, Generic[S, L], frozen=True, array_like=True, gc=False, tag="rv"):
+    """All there is to say of a request that its first and only call answered, and of that call.
+
+    Both are completed, with status 200, and their cost is known. `labels` are ServedLabels.
+    """
+
+    id: str
+    sent: S
+    labels: L
     generation_id: str | None
     prompt_tokens: int | None
     completion_tokens: int | None
@@ -236,10 +250,11 @@ class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     force: Literal["open", "closed", "off"] | None = None
 
 
-Beginning = RequestStarted | RequestDecided | AttemptStarted
 Plain = (
-    Beginning
+    RequestStarted
+    | RequestDecided
     | RequestFinished
+    | AttemptStarted
     | AttemptAnswered
     | AttemptFinished
     | BreakerChanged
@@ -247,5 +262,6 @@ Plain = (
     | SessionKept
     | TextKept
 )
-Entry = Plain | RequestSent[tuple[Beginning, ...]] | RequestServed[Labels]
-ReadEntry = Plain | RequestSent[Raw] | RequestServed[Raw]
+Entry = Plain | RequestSent[Sent[SentLabels]] | RequestServed[Sent[SentLabels], ServedLabels]
+ReadServed = RequestServed[Sent[Raw], Raw]
+ReadEntry = Plain | RequestSent[Raw] | ReadServed

@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from llm_router.ledger.entry import (
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
-    Beginning,
     BreakerChanged,
     Cost,
     ReadEntry,
+    ReadServed,
     RequestDecided,
     RequestFinished,
     RequestSent,
@@ -34,16 +33,13 @@ from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
 from llm_router.ledger.served import (
     MAX_NANOUSD,
     MAX_TOKENS,
-    Groups,
     Served,
+    begun,
     call_of,
     is_sound,
-    read_labels,
     told,
 )
 from llm_router.ledger.stamps import stamp
-
-_read_beginning = msgspec.msgpack.Decoder(list[Beginning]).decode
 
 
 class Fold:
@@ -58,7 +54,7 @@ class Fold:
         self._requests, self._attempts = self._batch.requests, self._batch.attempts
         self._served, self._ended = self._batch.served, self._batch.ended
         self._begun = self._batch.begun
-        self._sent: dict[str, tuple[Raw, str]] = {}
+        self._sent: dict[str, tuple[RequestSent[Raw], str]] = {}
         self._answered: dict[str, AttemptAnswered] = {}
         self._now = now
 
@@ -80,18 +76,23 @@ class Fold:
             _FOLDS[type(entry)](self, entry, process)
 
     def _request_sent(self, entry: RequestSent[Raw], process: str) -> None:
-        self._sent[entry.id] = entry.told, process
+        self._sent[entry.id] = entry, process
 
-    def _request_served(self, entry: RequestServed[Raw], process: str) -> None:
+    def _request_served(self, entry: ReadServed, process: str) -> None:
         id = entry.id
+        has_begun = id in self._sent
         try:
-            if is_sound(entry) and not self._is_told_of(id):
-                groups = self._served if id in self._sent else self._ended
-                _group(groups, process, bytes(entry.labels)).append(entry)
-                self._sent.pop(id, None)
-                self._answered.pop(id, None)
+            if is_sound(entry) and (has_begun or not self._is_told_of(id)):
+                groups = self._served if has_begun else self._ended
+                labels = process, bytes(entry.sent.labels) + bytes(entry.labels)
+                if (group := groups.get(labels)) is None:
+                    group = groups[labels] = Served.like(entry, process)
+                group.entries.append(entry)
+                if has_begun:
+                    del self._sent[id]
+                    self._answered.pop(id, None)
                 return
-            if id in self._sent:
+            if has_begun:
                 self._begin(id)
             entries = told(entry)
         except ValueError as exc:
@@ -108,9 +109,9 @@ class Fold:
 
     def _begin(self, id: str) -> None:
         """Tell how a request began that is not served within the batch."""
-        entries, process = self._sent.pop(id)
+        entry, process = self._sent.pop(id)
         try:
-            self.add(_read_beginning(entries), process)
+            self.add(begun(entry), process)
         except ValueError as exc:
             self.misread.append(exc)
         if (answered := self._answered.pop(id, None)) is not None:
@@ -224,18 +225,11 @@ _FOLDS: dict[type, Callable[[Fold, Any, str], None]] = {
 }
 
 
-def rows_of(entry: RequestServed[Raw], process: str) -> tuple[RequestRow, AttemptRow]:
+def rows_of(entry: ReadServed, process: str) -> tuple[RequestRow, AttemptRow]:
     """Return what such a request and its call come to by themselves."""
-    fold = Fold(entry.at)
+    fold = Fold(entry.sent.at)
     fold.add(told(entry), process)
     return fold.batch.requests[entry.id], fold.batch.attempts[call_of(entry.id)]
-
-
-def _group(groups: Groups, process: str, labels: bytes) -> list[RequestServed[Raw]]:
-    """Return those that are served alike. Raises ValueError for labels that cannot be read."""
-    if (group := groups.get((process, labels))) is None:
-        group = groups[process, labels] = Served(process, read_labels(labels))
-    return group.entries
 
 
 def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished) -> None:

@@ -38,25 +38,24 @@ def split(data: bytes) -> Frames:
     """Take whole, intact frames off the front. Never raises, whatever the bytes are."""
     payloads = []
     offset, size = 0, len(data)
-    end: End = "clean"
-    while offset < size:
-        start = offset + _HEADER_BYTES
-        if start > size:
-            end = "torn"
-            break
+    while (start := offset + _HEADER_BYTES) < size:
         length, checksum = _unpack(data, offset)
         following = start + length
-        # A power cut can leave a tail of zeros, which would be empty frames with a valid CRC.
-        if not 0 < length <= MAX_PAYLOAD_BYTES:
-            end = "damaged"
-            break
-        if following > size:
-            end = "torn"
-            break
         payload = data[start:following]
-        if crc32(payload) != checksum:
-            end = "damaged"
+        # A power cut can leave a tail of zeros, which would be empty frames with a valid CRC.
+        if following > size or crc32(payload) != checksum or not payload:
             break
         payloads.append(payload)
         offset = following
-    return Frames(payloads, offset, end)
+    return Frames(payloads, offset, _end(data[offset : offset + _HEADER_BYTES], size - offset))
+
+
+def _end(header: bytes, left: int) -> End:
+    """Say what follows the last whole frame: `left` bytes that begin so."""
+    if not left:
+        return "clean"
+    if len(header) < _HEADER_BYTES:
+        return "torn"
+    length, _ = _unpack(header)
+    is_torn = 0 < length <= MAX_PAYLOAD_BYTES and _HEADER_BYTES + length > left
+    return "torn" if is_torn else "damaged"

@@ -4,6 +4,8 @@ It says all that is to say of them, so their rows are whole and need no folding.
 what they have in common.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw, Struct
 
@@ -11,12 +13,15 @@ from llm_router.ledger.entry import (
     AttemptFinished,
     AttemptStarted,
     Cost,
-    Labels,
     Plain,
+    ReadServed,
     RequestDecided,
     RequestFinished,
-    RequestServed,
+    RequestSent,
     RequestStarted,
+    Sent,
+    SentLabels,
+    ServedLabels,
     Usage,
 )
 
@@ -24,26 +29,29 @@ from llm_router.ledger.entry import (
 MAX_TOKENS = 1_000_000_000
 MAX_NANOUSD = 10**15
 
-_read_labels = msgspec.msgpack.Decoder(Labels).decode
+_decode_sent = msgspec.msgpack.Decoder(Sent[SentLabels]).decode
+_decode_sent_labels = msgspec.msgpack.Decoder(SentLabels).decode
+_decode_labels = msgspec.msgpack.Decoder(ServedLabels).decode
 
 
 class Served(Struct, frozen=True):
     """Requests of one process with the same labels."""
 
     process: str
-    labels: Labels
-    entries: list[RequestServed[Raw]] = []
+    sent_labels: SentLabels
+    labels: ServedLabels
+    entries: list[ReadServed] = []
+
+    @classmethod
+    def like(cls, entry: ReadServed, process: str) -> "Served":
+        """Raises ValueError if a program wrote the labels that knows others."""
+        return cls(process, _decode_sent_labels(entry.sent.labels), _decode_labels(entry.labels))
 
 
 Groups = dict[tuple[str, bytes], Served]  # by process and labels
 
 
-def read_labels(labels: bytes | Raw) -> Labels:
-    """Raises ValueError if a program wrote them that knows others."""
-    return _read_labels(labels)
-
-
-def is_sound(entry: RequestServed[Raw]) -> bool:
+def is_sound(entry: ReadServed) -> bool:
     """Return whether no column is claimed to hold what none should."""
     # No part of an OR is greater than the whole, and a negative one makes that negative.
     tokens = (
@@ -55,34 +63,28 @@ def is_sound(entry: RequestServed[Raw]) -> bool:
     return 0 <= tokens <= MAX_TOKENS and 0 <= entry.nanousd <= MAX_NANOUSD
 
 
-def told(entry: RequestServed[Raw]) -> tuple[Plain, ...]:
-    """Return what the entry says in the words of entries that say one thing each."""
-    id, labels = entry.id, read_labels(entry.labels)
+def begun(entry: RequestSent[Raw]) -> tuple[Plain, ...]:
+    """Return what it says in the words of entries that say one thing each.
+
+    Raises ValueError, as does `told`, if a program wrote it that says it in another way.
+    """
+    sent = _decode_sent(entry.sent)
+    return _beginning(entry.id, sent, sent.labels)
+
+
+def told(entry: ReadServed) -> tuple[Plain, ...]:
+    """The same for all that a served request says, its beginning included."""
+    id, sent, labels = (
+        entry.id,
+        _decode_sent_labels(entry.sent.labels),
+        _decode_labels(entry.labels),
+    )
     usage = Usage(
         entry.prompt_tokens, entry.completion_tokens, entry.cached_tokens, entry.reasoning_tokens
     )
     cost = Cost(entry.nanousd, labels.cost_source)
     return (
-        RequestStarted(
-            id,
-            entry.at,
-            labels.requested_model,
-            labels.is_stream,
-            labels.client_key,
-            entry.session,
-        ),
-        RequestDecided(
-            id,
-            labels.category,
-            labels.classifier,
-            entry.confidence,
-            entry.classifier_ms,
-            entry.rule,
-            labels.runner_up,
-            entry.runner_up_confidence,
-            labels.skipped,
-        ),
-        AttemptStarted(call_of(id), id, 1, "chat", labels.model, entry.sent_at),
+        *_beginning(id, entry.sent, sent),
         AttemptFinished(
             id=call_of(id),
             at=entry.finished_at,
@@ -104,15 +106,40 @@ def told(entry: RequestServed[Raw]) -> tuple[Plain, ...]:
             outcome="completed",
             http_status=200,
             error_class=None,
-            served_model=labels.model,
+            served_model=sent.model,
             attempts=1,
             usage=usage,
             cost=cost,
             time_to_first_chunk_ms=entry.time_to_first_chunk_ms,
             total_ms=entry.total_ms,
             overhead_ms=entry.overhead_ms,
-            left_out=labels.left_out,
+            left_out=sent.left_out,
         ),
+    )
+
+
+def _beginning(id: str, sent: Sent[Any], labels: SentLabels) -> tuple[Plain, ...]:
+    return (
+        RequestStarted(
+            id,
+            sent.at,
+            labels.requested_model,
+            labels.is_stream,
+            labels.client_key,
+            sent.session,
+        ),
+        RequestDecided(
+            id,
+            labels.category,
+            labels.classifier,
+            sent.confidence,
+            sent.classifier_ms,
+            sent.rule,
+            labels.runner_up,
+            sent.runner_up_confidence,
+            labels.skipped,
+        ),
+        AttemptStarted(call_of(id), id, 1, "chat", labels.model, sent.sent_at),
     )
 
 

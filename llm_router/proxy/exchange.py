@@ -7,7 +7,7 @@ appends: one before its call leaves, one before its last bytes do.
 import itertools
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -23,17 +23,19 @@ from llm_router.ledger.entry import (
     Cost,
     Entry,
     Kind,
-    Labels,
     Outcome,
-    RequestDecided,
     RequestFinished,
     RequestSent,
     RequestServed,
-    RequestStarted,
+    Sent,
+    SentLabels,
+    ServedLabels,
     Usage,
 )
 from llm_router.ledger.journal import Journal
 from llm_router.ledger.pricing import total_cost
+from llm_router.proxy import beginning
+from llm_router.proxy.beginning import Asked
 from llm_router.proxy.facts import NO_FACTS, Facts
 
 _random = random.SystemRandom().getrandbits
@@ -43,7 +45,7 @@ _counter = itertools.count(_random(32))
 def new_request_id() -> str:
     """Return an id that sorts by time, so that rows are appended rather than scattered."""
     number = time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF
-    return f"req_{number.to_bytes(10, 'big').hex()}"
+    return f"req_{number:020x}"
 
 
 class Attempt(Struct, gc=False):
@@ -71,10 +73,11 @@ class Exchange:
     answered_by: str | None = None  # the model of which the client has got something
     _upstream_ms = 0  # spent on chat calls
     _costs: tuple[Cost, ...] = ()
-    _begun: RequestStarted | None = None
-    _decided: RequestDecided | None = None
+    # What was asked and how long deciding took; None once they are in the journal.
+    _asked: Asked | None = None
+    _decided_ms: int | None = None
     # How it began, once its first call has left and while that may answer all of it.
-    _sent: tuple[RequestStarted, RequestDecided, AttemptStarted] | None = None
+    _sent: Sent[SentLabels] | None = None
 
     def __init__(self, request_id: str, journal: Journal, clock: Clock) -> None:
         self.id = request_id
@@ -86,7 +89,6 @@ class Exchange:
         # Wall time is monotonic time plus this: a clock that is set ends no request too early.
         self._epoch = clock.wall() - self._started
         self._seq = 0
-        self._unended = 0  # calls under way
         self._left_out: dict[str, str] | None = None
         self._pending: tuple[Entry, ...] = ()
 
@@ -99,27 +101,11 @@ class Exchange:
         """
         self.is_begun = True
         self._read = read = self._now()
-        self._begun = begun = RequestStarted(
-            self.id, self._epoch + read, requested, is_stream, client_key, session
-        )
-        self._pending += (begun,)
+        self._asked = Asked(self._epoch + read, requested, is_stream, client_key, session)
 
     def decided(self, decision: Decision) -> None:
         self.decision = decision
-        others, skipped = decision.runners_up, decision.skipped
-        runner_up, its_confidence = others[0] if others else (None, None)
-        self._decided = decided = RequestDecided(
-            self.id,
-            decision.category,
-            decision.by,
-            decision.confidence,
-            round(1000 * (self._now() - self._read)),
-            decision.rule or None,
-            runner_up,
-            its_confidence,
-            "; ".join(skipped) if skipped else None,
-        )
-        self._pending += (decided,)
+        self._decided_ms = round(1000 * (self._now() - self._read))
 
     def leave_out(self, model: str, reason: str) -> None:
         """Note a candidate that is not asked."""
@@ -130,21 +116,24 @@ class Exchange:
     def attempt(self, kind: Kind, model: str) -> Attempt:
         """Journal a call that is about to leave."""
         self._seq = seq = self._seq + 1
-        self._unended += 1
+        now = self._now()
+        attempt = Attempt(f"{self.id}.{seq}", kind, model, now)
+        asked, decision, decided_ms = self._asked, self.decision, self._decided_ms
         if kind == "chat":
             self.attempts += 1
             self.model = model
-        call_id, started = f"{self.id}.{seq}", self._now()
-        leaving = AttemptStarted(call_id, self.id, seq, kind, model, self._epoch + started)
-        begun, decided = self._begun, self._decided
-        if seq == 1 and begun is not None and decided is not None:
-            self._sent = told = begun, decided, leaving
-            self._journal.append(RequestSent(self.id, told))
-            self._pending = ()
-        else:
-            self._pending += (leaving,)
-            self._flush()
-        return Attempt(call_id, kind, model, started)
+            if seq == 1 and asked is not None and decision is not None and decided_ms is not None:
+                left_out = self._left_out_text()
+                self._sent = sent = beginning.sent(
+                    asked, decision, decided_ms, left_out, model, self._epoch + now
+                )
+                self._journal.append(RequestSent(self.id, sent))
+                self._asked = self._decided_ms = None
+                return attempt
+        self._sent = None
+        self._pending += (AttemptStarted(attempt.id, self.id, seq, kind, model, self._epoch + now),)
+        self._flush()
+        return attempt
 
     def answered(self, attempt: Attempt, generation_id: str | None) -> None:
         """Journal the provider's name for a generation that has only begun."""
@@ -175,7 +164,6 @@ class Exchange:
         if attempt.is_over:
             return
         attempt.is_over = True
-        self._unended -= 1
         now = self._now()
         total_ms = round(1000 * (now - attempt.started))
         self._costs += (cost,)
@@ -206,42 +194,22 @@ class Exchange:
 
     def completed(self, attempt: Attempt, cost: Cost, facts: Facts, note: str | None) -> None:
         """Journal that a call has answered the request, before the last bytes are written."""
-        if self._sent is None or self._seq > 1 or cost.nanousd is None or attempt.is_over:
+        sent = self._sent
+        if sent is None or cost.nanousd is None or attempt.is_over:
             self.attempt_over(attempt, "completed", cost, facts, http_status=200, note=note)
             self.finish("completed", 200, None)
             return
-        begun, decided, leaving = self._sent
         attempt.is_over = self.is_finished = True
         self.usage = usage = facts.usage
-        self.answered_by = model = attempt.model
+        self.answered_by = attempt.model
         now = self._now()
         attempt_ms = round(1000 * (now - attempt.started))
         total_ms = round(1000 * (now - self._started))
         self._journal.append(
             RequestServed(
                 self.id,
-                Labels(
-                    begun.requested_model,
-                    begun.is_stream,
-                    begun.client_key,
-                    decided.category,
-                    decided.classifier,
-                    decided.runner_up,
-                    decided.skipped,
-                    self._left_out_text(),
-                    model,
-                    facts.model,
-                    facts.provider,
-                    cost.source,
-                    note,
-                ),
-                begun.at,
-                begun.session,
-                decided.confidence,
-                decided.classifier_ms,
-                decided.rule,
-                decided.runner_up_confidence,
-                leaving.at,
+                sent,
+                ServedLabels(facts.model, facts.provider, cost.source, note),
                 facts.generation_id or attempt.generation_id,
                 usage.prompt_tokens,
                 usage.completion_tokens,
@@ -278,7 +246,7 @@ class Exchange:
                 served_model=served_model,
                 attempts=self.attempts,
                 usage=self.usage,
-                cost=UNKNOWN_COST if self._unended else total_cost(self._costs),
+                cost=UNKNOWN_COST if len(self._costs) < self._seq else total_cost(self._costs),
                 time_to_first_chunk_ms=self.first_chunk_ms,
                 total_ms=total_ms,
                 overhead_ms=self._overhead_ms(total_ms, self._upstream_ms),
@@ -298,9 +266,17 @@ class Exchange:
         return headers
 
     def _flush(self) -> None:
-        if self._pending:
-            self._journal.append(*self._pending)
+        if entries := (*self._beginning(), *self._pending):
+            self._journal.append(*entries)
             self._pending = ()
+
+    def _beginning(self) -> Iterator[Entry]:
+        """Yield what is not in the journal yet of how the request began."""
+        if self._asked is not None:
+            yield beginning.started(self.id, self._asked)
+        if self.decision is not None and self._decided_ms is not None:
+            yield beginning.decided(self.id, self.decision, self._decided_ms)
+        self._asked = self._decided_ms = None
 
     def _left_out_text(self) -> str | None:
         return msgspec.json.encode(self._left_out).decode() if self._left_out else None

@@ -11,11 +11,10 @@ from itertools import chain
 from random import getrandbits
 from typing import Any
 
-from msgspec import Raw, json
-from msgspec.structs import astuple
+from msgspec import json, structs
 
-from llm_router.ledger.entry import RequestServed
-from llm_router.ledger.served import Groups, Served
+from llm_router.ledger.entry import ReadServed
+from llm_router.ledger.served import Groups
 from llm_router.ledger.stamps import stamp
 from llm_router.storage.inserts import NULL, Insert
 from llm_router.storage.tally import Totals
@@ -106,7 +105,7 @@ def write(db: sqlite3.Connection, groups: Groups, totals: Totals, known: Known) 
     requests: dict[tuple[str, str], list[Any]] = defaultdict(list)
     attempts: dict[str, list[Any]] = defaultdict(list)
     for key, group in groups.items():
-        labels = group.labels
+        labels = group.sent_labels
         asked = requests[labels.category, labels.classifier]
         _add_values(known[key], group.entries, asked, attempts[labels.model])
     for decided, values in requests.items():
@@ -143,7 +142,7 @@ def _those(groups: Groups, are_meant: Callable[[str], bool]) -> Groups:
     meant = Groups()
     for key, group in groups.items():
         if entries := [entry for entry in group.entries if are_meant(entry.id)]:
-            meant[key] = Served(group.process, group.labels, entries)
+            meant[key] = structs.replace(group, entries=entries)
     return meant
 
 
@@ -160,7 +159,8 @@ def _learn(db: sqlite3.Connection, groups: Groups, known: Known) -> None:
         if key not in known:
             number += 1
             known[key] = number
-            rows.append((number, group.process, *astuple(group.labels)))
+            labels = *structs.astuple(group.sent_labels), *structs.astuple(group.labels)
+            rows.append((number, group.process, *labels))
     _LABELS.write(db, rows)
 
 
@@ -176,11 +176,11 @@ def _has(db: sqlite3.Connection, known: Known) -> bool:
 
 
 def _add_values(
-    label: int, entries: Iterable[RequestServed[Raw]], requests: list[Any], attempts: list[Any]
+    label: int, entries: Iterable[ReadServed], requests: list[Any], attempts: list[Any]
 ) -> None:
     """Add row after row of both tables, in the order of their columns above."""
     for entry in entries:
-        finished_at = stamp(entry.finished_at)
+        sent, finished_at = entry.sent, stamp(entry.finished_at)
         paid = (
             NULL if (count := entry.prompt_tokens) is None else count,
             NULL if (count := entry.completion_tokens) is None else count,
@@ -191,13 +191,13 @@ def _add_values(
         requests += (
             label,
             entry.id,
-            stamp(entry.at),
+            stamp(sent.at),
             finished_at,
-            NULL if entry.session is None else entry.session,
-            NULL if (confidence := entry.confidence) is None else confidence,
-            entry.classifier_ms,
-            NULL if (rule := entry.rule) is None else rule,
-            NULL if (confidence := entry.runner_up_confidence) is None else confidence,
+            NULL if sent.session is None else sent.session,
+            NULL if (confidence := sent.confidence) is None else confidence,
+            sent.classifier_ms,
+            NULL if (rule := sent.rule) is None else rule,
+            NULL if (confidence := sent.runner_up_confidence) is None else confidence,
             *paid,
             NULL if (ms := entry.time_to_first_chunk_ms) is None else ms,
             entry.total_ms,
@@ -206,7 +206,7 @@ def _add_values(
         attempts += (
             label,
             entry.id,
-            stamp(entry.sent_at),
+            stamp(sent.sent_at),
             finished_at,
             NULL if (id := entry.generation_id) is None else id,
             *paid,

@@ -3,10 +3,9 @@
 from typing import TypeVar
 
 import msgspec
-from msgspec import Raw
 
 from llm_router.ledger.entry import Entry, Plain, ReadEntry, RequestSent, RequestServed
-from llm_router.ledger.served import told
+from llm_router.ledger.served import begun, told
 
 T = TypeVar("T")
 _encode = msgspec.msgpack.Encoder().encode
@@ -45,8 +44,7 @@ def read(*entries: Entry) -> list[ReadEntry]:
 def _plainly(entry: ReadEntry) -> tuple[Plain, ...]:
     """Say it in entries that say one thing each, and nothing a second time."""
     if isinstance(entry, RequestSent):
-        return msgspec.msgpack.decode(entry.told, type=tuple[Plain, ...])
+        return begun(entry)
     if isinstance(entry, RequestServed):
-        assert isinstance(entry.labels, Raw)
         return told(entry)[3:]
     return (entry,)

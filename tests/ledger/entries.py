@@ -9,13 +9,15 @@ from llm_router.ledger.entry import (
     CostSource,
     Entry,
     Kind,
-    Labels,
     Outcome,
     RequestDecided,
     RequestFinished,
     RequestSent,
     RequestServed,
     RequestStarted,
+    Sent,
+    SentLabels,
+    ServedLabels,
     Usage,
 )
 
@@ -102,7 +104,7 @@ def whole_request(id: str = "r1", attempt_id: str = "a1", at: float = T0) -> lis
     ]
 
 
-LABELS = Labels(
+SENT_LABELS = SentLabels(
     requested_model="router",
     is_stream=True,
     client_key="laptop",
@@ -112,25 +114,33 @@ LABELS = Labels(
     skipped=None,
     left_out=None,
     model="z-ai/glm-5",
+)
+SERVED_LABELS = ServedLabels(
     answered_as="z-ai/glm-5-2026",
     provider="Z.AI",
     cost_source="provider",
     note="no [DONE]",
 )
+Labels = tuple[SentLabels, ServedLabels]
+LABELS = SENT_LABELS, SERVED_LABELS
+
+
+def sent(at: float = T0, labels: Labels = LABELS) -> Sent[SentLabels]:
+    return Sent(
+        labels=labels[0],
+        at=at,
+        session="s1",
+        confidence=0.9,
+        classifier_ms=3,
+        rule=None,
+        runner_up_confidence=None,
+        sent_at=at + 0.1,
+    )
 
 
 def request_sent(id: str = "r1", at: float = T0, labels: Labels = LABELS) -> Entry:
     """What `request_served` has to follow."""
-    asked = (labels.requested_model, labels.is_stream, labels.client_key)
-    decided = (labels.category, labels.classifier, 0.9, 3, None, labels.runner_up)
-    return RequestSent(
-        id,
-        (
-            RequestStarted(id, at, *asked, "s1"),
-            RequestDecided(id, *decided, None, labels.skipped),
-            AttemptStarted(f"{id}.1", id, 1, "chat", labels.model, at + 0.1),
-        ),
-    )
+    return RequestSent(id, sent(at, labels))
 
 
 def request_served(
@@ -140,18 +150,12 @@ def request_served(
     usage: Usage = Usage(10, 20, 4, 5),  # noqa: B008  frozen
     cost: int = 1500,
     first_chunk_ms: int | None = 300,
-) -> RequestServed[Labels]:
+) -> RequestServed[Sent[SentLabels], ServedLabels]:
     """The same that `whole_request` tells, unless told otherwise."""
     return RequestServed(
         id=id,
-        labels=labels,
-        at=at,
-        session="s1",
-        confidence=0.9,
-        classifier_ms=3,
-        rule=None,
-        runner_up_confidence=None,
-        sent_at=at + 0.1,
+        sent=sent(at, labels),
+        labels=labels[1],
         generation_id="gen-1",
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,

@@ -22,6 +22,7 @@ from llm_router.ledger.entry import (
     RequestSent,
     RequestServed,
     RequestStarted,
+    Sent,
     Usage,
 )
 from llm_router.ledger.pricing import total_cost
@@ -158,7 +159,8 @@ def test_what_the_answer_calls_itself_goes_before_the_header(bench: Bench) -> No
 
 # One call that answers all
 
-LABELS = replace(entries.LABELS, left_out='{"a/gone":"gone"}', provider="Parasail", note="n")
+SENT_LABELS = replace(entries.SENT_LABELS, left_out='{"a/gone":"gone"}')
+SERVED_LABELS = replace(entries.SERVED_LABELS, provider="Parasail", note="n")
 
 
 def test_what_its_first_call_answers_is_told_as_one(bench: Bench) -> None:
@@ -176,9 +178,8 @@ def test_what_its_first_call_answers_is_told_as_one(bench: Bench) -> None:
     assert isinstance(begun, RequestStarted)
     assert isinstance(leaving, AttemptStarted)
     assert isinstance(sent, RequestSent)
-    assert served == RequestServed(
-        id="req_1",
-        labels=LABELS,
+    assert sent.sent == Sent(
+        labels=SENT_LABELS,
         at=begun.at,
         session="s-1",
         confidence=0.9,
@@ -186,6 +187,11 @@ def test_what_its_first_call_answers_is_told_as_one(bench: Bench) -> None:
         rule="a rule",
         runner_up_confidence=None,
         sent_at=leaving.at,
+    )
+    assert served == RequestServed(
+        id="req_1",
+        sent=sent.sent,
+        labels=SERVED_LABELS,
         generation_id="gen-1",
         prompt_tokens=9,
         completion_tokens=10,

@@ -33,10 +33,20 @@ TABLES = {
     "stale_hours": "hour",
     "reconciliations": "attempt_id",
 }
+ASKED, ANSWERED = LABELS
 UNLIKE = [
-    replace(LABELS, client_key=None, provider=None, answered_as=None, note=None),
-    replace(LABELS, requested_model=None, is_stream=False, category="tools", runner_up="code"),
-    replace(LABELS, model="a/b", cost_source="computed", skipped="s", left_out="{}"),
+    (
+        replace(ASKED, client_key=None),
+        replace(ANSWERED, provider=None, answered_as=None, note=None),
+    ),
+    (
+        replace(ASKED, requested_model=None, is_stream=False, category="tools", runner_up="code"),
+        ANSWERED,
+    ),
+    (
+        replace(ASKED, model="a/b", skipped="s", left_out="{}"),
+        replace(ANSWERED, cost_source="computed"),
+    ),
 ]
 
 
@@ -191,7 +201,7 @@ async def test_more_labels_than_are_kept_are_each_written(
     monkeypatch.setattr(served, "_MOST_LABELS", 3)
     ledger = SqliteLedger(database)
     for number in range(12):
-        labels = replace(LABELS, provider=f"p{number % 7}")
+        labels = ASKED, replace(ANSWERED, provider=f"p{number % 7}")
         fold = Fold(T0)
         id = f"r{number:02}"
         fold.add(read(request_sent(id, labels=labels), request_served(id, labels=labels)), "p1")
