@@ -14,10 +14,10 @@ def is_another_key(settings: Settings) -> bool:
     """Compare with the key of the last start, and remember this one by a fingerprint."""
     key = settings.upstream.api_key
     secret = key.get_secret_value() if key is not None else ""
-    mark = hashlib.sha256(f"llm-router {secret}".encode()).hexdigest()[:16]
+    mark = hashlib.sha256(f"llm-router {secret}".encode()).hexdigest()[:16].encode()
     path = settings.ledger.journals / _FILE
     try:
-        former = path.read_text()
+        former = path.read_bytes()
     except OSError:
         former = None
     if former == mark:
@@ -25,7 +25,7 @@ def is_another_key(settings: Settings) -> bool:
     try:
         fd = open_private(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
-            os.write(fd, mark.encode())
+            os.write(fd, mark)
         finally:
             os.close(fd)
     except OSError as exc:

@@ -12,7 +12,7 @@ from llm_router.errors import HttpError
 PLAIN_HEADERS = {"Server": "llm-router", "X-Content-Type-Options": "nosniff"}
 JSON = {"Content-Type": "application/json"}
 _JSON_TEXT = {"Content-Type": "application/json; charset=utf-8"}
-CLOSING = (400, 413)  # the rest of such a body is not worth reading
+CLOSING = (400, 408, 413)  # the rest of such a body is not worth reading
 
 
 def json_answer(

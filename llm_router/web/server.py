@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from aiohttp import web
+from aiohttp.web_protocol import _ErrInfo
 
 from llm_router.errors import Internal, InvalidRequest
 from llm_router.proxy.exchange import new_request_id
@@ -34,6 +35,18 @@ class Connection(web.RequestHandler):
     def data_received(self, data: bytes) -> None:
         self.pace.received(self._loop.time())
         super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._break_body(self._messages[-1][0])
+
+    def _break_body(self, error: _ErrInfo) -> None:
+        """Tell whoever reads a body that its chunks are broken.
+
+        aiohttp only queues an answer behind that request, which would wait for its body in vain.
+        """
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(web.RequestPayloadError(error.message))
+            request.content.feed_eof()  # nothing is left to linger for
 
     def drop(self) -> None:
         """Close without waiting for the client to take what is unsent."""

@@ -30,6 +30,12 @@ async def refusal(
     return str(reply.error["message"])
 
 
+def in_chunks(headers: dict[str, str]) -> bytes:
+    """Return the head of a request whose body comes in chunks."""
+    head = request(b"", headers={"Transfer-Encoding": "chunked", **headers})
+    return head.replace(b"Content-Length: 0\r\n", b"")
+
+
 @pytest.mark.parametrize("expects", [False, True], ids=["at once", "Expect: 100-continue"])
 async def test_a_body_that_is_announced_too_long_is_not_even_read(
     start: Start, expects: bool
@@ -44,10 +50,8 @@ async def test_a_body_that_is_announced_too_long_is_not_even_read(
 
 async def test_a_body_in_chunks_is_cut_at_the_limit(start: Start) -> None:
     """F54"""
-    headers = {"Transfer-Encoding": "chunked"}
-    head = request(b"", headers=headers).replace(b"Content-Length: 0\r\n", b"")
     async with start(server={"max_body_mb": 1}) as router, calling(router.url) as caller:
-        caller.writer.write(head)
+        caller.writer.write(in_chunks({}))
         for _ in range(2 * 16):
             caller.writer.write(b"10000\r\n" + 65536 * b" " + b"\r\n")
         await refusal(router, await caller.reply(), 413, "payload_too_large")
@@ -77,6 +81,31 @@ async def test_a_body_that_does_not_come_is_not_waited_for(start: Start) -> None
     async with start(deadlines={"body_s": 0.1}) as router, calling(router.url) as caller:
         caller.writer.write(request(b"{", headers={"Content-Length": "100"}))
         await refusal(router, await caller.reply(), 408, "request_timeout")
+
+
+async def test_a_body_in_chunks_that_does_not_come_ends_the_connection(start: Start) -> None:
+    """F53: the client used to be let believe that it may send its next request there."""
+    async with start(deadlines={"body_s": 0.1}) as router, calling(router.url) as caller:
+        caller.writer.write(in_chunks({}) + b"1\r\n{\r\n")
+        reply = await caller.reply()
+        await refusal(router, reply, 408, "request_timeout")
+        assert reply.headers["connection"] == "close"
+
+
+@in_shared
+@pytest.mark.parametrize("broken", [b"zz\r\n", b"-1\r\n", b"2\r\n{}x\r\n", b"2\n{}\n0\n\n"])
+async def test_chunks_that_break_behind_the_head_are_refused_at_once(
+    shared: Router, broken: bytes
+) -> None:
+    """F62: they used to be waited for until `body_s`."""
+    async with calling(shared.url) as caller:
+        caller.writer.write(in_chunks({"Expect": "100-continue"}))
+        await caller.until(b"\r\n\r\n")  # so the body is being read
+        caller.writer.write(broken)
+        reply = await caller.reply()
+        assert "transfer encoding" in await refusal(shared, reply, 400, "invalid_request")
+        async with asyncio.timeout(PATIENCE_S):
+            assert await caller.reader.read() == b""
 
 
 async def test_headers_that_do_not_come_are_not_waited_for(start: Start) -> None:

@@ -28,3 +28,11 @@ def test_what_is_kept_of_a_key_does_not_tell_it(tmp_path: Path) -> None:
     [kept] = (tmp_path / "router.db-journals").iterdir()
     assert len(kept.read_text()) == 16
     assert kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_mark_is_another_keys(tmp_path: Path) -> None:
+    """F89: it used to stop the start with a traceback."""
+    (tmp_path / "router.db-journals").mkdir()
+    (tmp_path / "router.db-journals" / "account").write_bytes(b"\x8f\xff")
+    settings = with_key(tmp_path, KEY)
+    assert [is_another_key(settings), is_another_key(settings)] == [True, False]
