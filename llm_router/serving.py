@@ -23,6 +23,7 @@ from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 from llm_router.web import chat
 from llm_router.web.server import Runner
+from llm_router.web.turns import FairSite, Turns
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +49,20 @@ async def running(settings: Settings, seed: RoutingConfig) -> AsyncIterator[tupl
 
 @asynccontextmanager
 async def taking_requests(
-    app: web.Application, settings: Settings, sockets: Sequence[socket.socket]
+    app: web.Application,
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    turns: Turns | None = None,
 ) -> AsyncIterator[Runner]:
-    """Open the application, then take requests from the sockets until the block ends."""
+    """Open the application, then take requests from the sockets until the block ends.
+
+    With others who take them, too, in `turns`.
+    """
     runner = Runner(app, settings.deadlines, chat.on_lanes(app))
     try:
         await _open(runner)
         for sock in sockets:
-            await _accept(runner, sock, settings)
+            await _accept(runner, sock, settings, turns)
         yield runner
     finally:
         await runner.cleanup()
@@ -76,9 +83,16 @@ async def _open(runner: Runner) -> None:
         ) from exc
 
 
-async def _accept(runner: Runner, sock: socket.socket, settings: Settings) -> None:
+async def _accept(
+    runner: Runner, sock: socket.socket, settings: Settings, turns: Turns | None
+) -> None:
+    site = (
+        web.SockSite(runner, sock, backlog=_BACKLOG)
+        if turns is None
+        else FairSite(runner, sock, _BACKLOG, turns)
+    )
     try:
-        await web.SockSite(runner, sock, backlog=_BACKLOG).start()
+        await site.start()
     except OSError as exc:
         raise listening.cannot_listen(settings.server, exc) from exc
 

@@ -12,6 +12,7 @@ from llm_router.logs import set_up_logging
 from llm_router.loop import Stop, on_signals, run
 from llm_router.tasks import beside
 from llm_router.web.lifecycle import Crew
+from llm_router.web.turns import Turns
 from llm_router.workers.control import (
     Announce,
     Cut,
@@ -55,7 +56,8 @@ async def _serve(orders: Orders, line: Line) -> None:
     # Ctrl-C is the supervisor's to hear; it tells.
     on_signals(lambda: None, signal.SIGINT, signal.SIGHUP)
     on_signals(stop.ask, signal.SIGTERM)
-    async with serving.taking_requests(create_worker(settings), settings, sockets) as runner:
+    turns = None if orders.turns is None else Turns(orders.turns, orders.place)
+    async with serving.taking_requests(create_worker(settings), settings, sockets, turns) as runner:
         serving.share_the_interpreter()
         line.say(Ready())
         serving.settle_in(runner.app)

@@ -25,16 +25,23 @@ Role = Literal["ledger", "worker"]
 
 
 class Orders(Struct, frozen=True, tag="orders"):
-    """What a new process is to do. `sockets` are the descriptors that it inherits.
+    """What a new process is to do. `sockets` and `turns` are descriptors that it inherits.
 
-    `is_first`: nobody serves yet.
+    A worker has a `place` among the others, with whom it takes turns. `is_first`: nobody serves
+    yet.
     """
 
     role: Role
     settings: dict[str, Any]
     seed: dict[str, Any]
-    sockets: list[int]
     is_first: bool
+    sockets: tuple[int, ...] = ()
+    turns: int | None = None
+    place: int = 0
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        return self.sockets if self.turns is None else (*self.sockets, self.turns)
 
     def read_settings(self) -> Settings:
         return Settings.model_validate(self.settings)
@@ -114,10 +121,8 @@ async def open_line(end: socket.socket) -> Line:
     return Line(*await asyncio.open_unix_connection(sock=end, limit=_LONGEST_LINE))
 
 
-def orders(
-    role: Role, settings: Settings, seed: RoutingConfig, sockets: list[int], *, is_first: bool
-) -> Orders:
-    return Orders(role, settings.model_dump(), document.to_dict(seed), sockets, is_first)
+def orders(role: Role, settings: Settings, seed: RoutingConfig, *, is_first: bool) -> Orders:
+    return Orders(role, settings.model_dump(), document.to_dict(seed), is_first)
 
 
 def _plain(value: object) -> object:

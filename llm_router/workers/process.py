@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llm_router.errors import RouterError
@@ -48,7 +47,7 @@ class Process:
             self._process.kill()
 
 
-async def start(orders: Orders, sockets: Sequence[socket.socket]) -> Process:
+async def start(orders: Orders) -> Process:
     """Start a process and wait until it is ready. RouterError says why it is not."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -59,7 +58,7 @@ async def start(orders: Orders, sockets: Sequence[socket.socket]) -> Process:
             *("-m", "llm_router.workers", orders.role),
             str(theirs.fileno()),
             stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=[theirs.fileno(), *(sock.fileno() for sock in sockets)],
+            pass_fds=[theirs.fileno(), *orders.inherited],
             start_new_session=True,  # Ctrl-C goes to the supervisor alone
         )
     line = await open_line(ours)

@@ -6,8 +6,7 @@ a pause, which doubles from one second to half a minute.
 
 import asyncio
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 
 from llm_router.errors import RouterError
 from llm_router.tasks import spawn
@@ -22,7 +21,7 @@ _SETTLE_S = 2.0
 _GRACE_S = 15.0  # what cutting and closing may take
 
 
-Start = Callable[[Orders, Sequence[socket.socket]], Awaitable[Process]]
+Start = Callable[[Orders], Awaitable[Process]]
 
 
 class Slot:
@@ -32,7 +31,6 @@ class Slot:
         self,
         name: str,
         orders: Callable[[], Orders],
-        sockets: Sequence[socket.socket],
         changed: Callable[[], None],
         *,
         start: Start = start,
@@ -41,7 +39,6 @@ class Slot:
         self.name = name
         self.process: Process | None = None
         self._orders = orders
-        self._sockets = sockets
         self._changed = changed
         self._start = start
         self._sleep = sleep
@@ -55,7 +52,7 @@ class Slot:
 
     async def fill(self) -> None:
         """Start a process here and wait until it is ready; RouterError says why it is not."""
-        self.process = process = await self._start(self._orders(), self._sockets)
+        self.process = process = await self._start(self._orders())
         self._running.add(process)
         process.end.add_done_callback(lambda _: self._running.discard(process))
         self._changed()

@@ -5,7 +5,10 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec import structs
 
 from llm_router import listening
 from llm_router.errors import RouterError
@@ -13,7 +16,8 @@ from llm_router.loop import Stop, on_signals
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 from llm_router.tasks import spawn
-from llm_router.workers.control import Announce, Drain, Muster, Orders, Role, orders
+from llm_router.web.turns import Turns
+from llm_router.workers.control import Announce, Drain, Muster, Orders, orders
 from llm_router.workers.run import Ready, Reload
 from llm_router.workers.slot import Slot
 
@@ -57,10 +61,11 @@ class Supervisor:
         self._has_begun = False
         self._stop = Stop(settings.server.drain_s)
         self._restart = asyncio.Event()
-        self._ledger = Slot("the ledger process", self._orders_for("ledger"), [], self._muster)
+        self._turns = Turns.among(count)
+        self._ledger = Slot("the ledger process", self._ledger_orders, self._muster)
         self._workers = [
-            Slot(f"worker {number}", self._orders_for("worker"), sockets, self._muster)
-            for number in range(1, count + 1)
+            Slot(f"worker {place + 1}", partial(self._worker_orders, place), self._muster)
+            for place in range(count)
         ]
 
     async def run(self, ready: Ready) -> None:
@@ -129,16 +134,19 @@ class Supervisor:
             limits = self._settings.deadlines
             await worker.replace(Drain(limits.total_s, limits.connection_idle_s))
 
-    def _orders_for(self, role: Role) -> Callable[[], Orders]:
-        def now() -> Orders:
-            fds = [sock.fileno() for sock in self._sockets] if role == "worker" else []
-            is_first = not self._has_begun
-            return orders(role, self._settings, self._seed, fds, is_first=is_first)
+    def _ledger_orders(self) -> Orders:
+        return orders("ledger", self._settings, self._seed, is_first=not self._has_begun)
 
-        return now
+    def _worker_orders(self, place: int) -> Orders:
+        given = orders("worker", self._settings, self._seed, is_first=False)
+        sockets = tuple(sock.fileno() for sock in self._sockets)
+        return structs.replace(given, sockets=sockets, turns=self._turns.fd, place=place)
 
     def _muster(self) -> None:
         """Tell everybody who is there."""
+        for place, worker in enumerate(self._workers):
+            if worker.process is None:
+                self._turns.leaves(place)
         serving_now = sum(worker.process is not None for worker in self._workers)
         for worker in self._workers:
             worker.say(Muster(len(self._workers), serving_now))

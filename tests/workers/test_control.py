@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from llm_router.routing.defaults import default_config
@@ -43,12 +44,14 @@ async def told(*messages: Message) -> list[Message | None]:
 
 
 async def test_a_process_gets_the_settings_as_they_are_secrets_included() -> None:
-    given = orders("worker", SETTINGS, default_config(), [5, 6], is_first=True)
+    given = orders("worker", SETTINGS, default_config(), is_first=True)
+    given = replace(given, sockets=(5, 6), turns=7, place=1)
     heard, end = await told(given)
     assert isinstance(heard, Orders)
     assert heard.read_settings() == SETTINGS
     assert heard.read_seed().categories == default_config().categories
-    assert (heard.role, heard.sockets, heard.is_first) == ("worker", [5, 6], True)
+    assert (heard.role, heard.place, heard.is_first) == ("worker", 1, True)
+    assert heard.inherited == (5, 6, 7)
     assert end is None
 
 

@@ -1,8 +1,7 @@
 """Who follows when a process ends, and after what pause."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import cast
 
 import pytest
@@ -15,7 +14,7 @@ from llm_router.workers.process import Process
 from llm_router.workers.slot import LONGEST_PAUSE_S, WELL_AFTER_S, Slot
 from tests.fakes.waiting import until
 
-ORDERS = Orders("worker", {}, {}, [], False)
+ORDERS = Orders("worker", {}, {}, False)
 
 
 class FakeProcess:
@@ -57,14 +56,14 @@ class Yard:
         self.changes = 0
         self.is_obedient = True
         self.slot = Slot(
-            "worker 1", lambda: ORDERS, [], self._changed, start=self._start, sleep=self._sleep
+            "worker 1", lambda: ORDERS, self._changed, start=self._start, sleep=self._sleep
         )
 
     @property
     def latest(self) -> FakeProcess:
         return self.started[-1]
 
-    async def _start(self, orders: Orders, sockets: Sequence[socket.socket]) -> Process:
+    async def _start(self, orders: Orders) -> Process:
         if self.failures:
             raise RouterError(self.failures.pop(0))
         process = FakeProcess(len(self.started) + 1, is_obedient=self.is_obedient)

@@ -1,6 +1,7 @@
 """Several processes on one port, as they run in production."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -63,6 +64,22 @@ async def assert_sound_books(team: Crew, upstream: Upstream) -> None:
         await eventually(are_sound, 5)
     except TimeoutError:
         assert not found
+
+
+async def test_clients_that_come_together_are_shared_among_the_workers(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    """And they keep their connections, so one core would have all the work otherwise."""
+    ask = b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with crew(upstream, tmp_path) as team, AsyncExitStack() as stack:
+        opened = (stack.enter_async_context(calling(team.url)) for _ in range(40))
+        callers = await asyncio.gather(*opened)
+        shares: Counter[int] = Counter()
+        for caller in callers:
+            caller.writer.write(ask)
+            shares[json.loads((await caller.reply()).body)["router"]["pid"]] += 1
+        assert sorted(shares) == team.workers
+        assert min(shares.values()) >= 10
 
 
 # Shared truth
