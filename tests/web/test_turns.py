@@ -134,7 +134,7 @@ async def test_out_of_descriptors_it_says_so_and_takes_connections_later(
         client = socket.socket()
         client.setblocking(False)
         resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, limits[1]))
-        held = []
+        held: list[int] = []
         try:
             while len(held) < 4096:
                 held.append(os.dup(client.fileno()))
