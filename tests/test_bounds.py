@@ -55,7 +55,6 @@ BOUNDS = {
     "storage/writer.py:Writer._jobs": "one batch, and the admin requests there are",
     "tasks.py:_running": "the tasks there are: a few, and one for each call that is left over",
     "upstream/connection.py:Connection._body": "the pause of a connection whose reader is behind",
-    "upstream/connection.py:Connection._headers": "the limit of an answer's headers",
     "upstream/models.py:ModelList._doubted": "OpenRouter's model list, whose answer has a bound",
     "upstream/pool.py:Pool._idle": "as many as were in use at once; a minute later they are closed",
     "upstream/response.py:UpstreamResponse._blocks": "the pause of a response that nobody reads",

@@ -20,6 +20,7 @@ from llm_router.upstream.response import UpstreamResponse
 
 # OpenRouter attributes calls by such an address (openrouter.ai/docs, App Attribution).
 APP_URL = "http://localhost/llm-router"
+_JOINED_BYTES = 64 * 1024
 
 
 class UpstreamClient:
@@ -42,7 +43,8 @@ class UpstreamClient:
         if settings.api_key is not None:
             headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
         self._headers = _lines(headers)
-        self._chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}"
+        chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}"
+        self._chat = chat.encode("latin-1")
 
     def chat(
         self,
@@ -55,10 +57,13 @@ class UpstreamClient:
         The pieces of `body` are sent one behind the other. `headers` are added to ours; the caller
         vouches that they are printable.
         """
-        more = _lines(headers) if headers else ""
-        head = f"{self._chat}{more}Content-Length: {sum(map(len, body))}\r\n\r\n"
-        request = (head.encode("latin-1"), *body)
-        return self._pool.send(*request, on_new_connection=on_new_connection)
+        more = _lines(headers).encode("latin-1") if headers else b""
+        length = sum(map(len, body))
+        head = b"%b%bContent-Length: %d\r\n\r\n" % (self._chat, more, length)
+        # One piece is written at once; of several, copying is dear only where they are long.
+        if length <= _JOINED_BYTES:
+            return self._pool.send(b"".join((head, *body)), on_new_connection=on_new_connection)
+        return self._pool.send(head, *body, on_new_connection=on_new_connection)
 
     async def get_json(
         self, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float

@@ -5,15 +5,14 @@ from collections.abc import Callable
 from typing import cast
 
 import httptools
-from multidict import CIMultiDict
 
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
+from llm_router.upstream.headers import Headers
 from llm_router.upstream.response import UpstreamResponse
 
 _HEADER_BYTES = 64 * 1024
 _HEADER_COUNT = 256
-_JOINED_BYTES = 64 * 1024
 _INTERIM_RESPONSES = 8
 _STALE_S = 1.0  # a connection that had died says so at once; later, work may have begun
 
@@ -30,18 +29,16 @@ class Connection(asyncio.Protocol):
         self._head: asyncio.Future[UpstreamResponse] | None = None
         self._response: UpstreamResponse | None = None
         self._latest: UpstreamResponse | None = None
-        self._headers: list[tuple[str, str]] = []
-        self._header_bytes = 0
-        self._head_bytes = 0
+        self._read = b""  # of an answer's head
+        self._framing_bytes = 0  # of what was read since the last of the body
         self._interim = 0
         self._body: list[bytes] = []
         self.on_body = self._body.append  # called by the parser, for each piece
         self._parser = httptools.HttpResponseParser(self)
         self._sent_at = 0.0
-        self._has_answered = False  # a byte of this answer has come
         self._is_message_over = False
-        self._ends_with_connection = False
         self._closes = False
+        self._is_paused = False
 
     @property
     def is_open(self) -> bool:
@@ -50,19 +47,19 @@ class Connection(asyncio.Protocol):
     async def request(self, *pieces: bytes | memoryview) -> UpstreamResponse:
         """Send a request and return at the response's headers. Raises UpstreamError."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             raise self._broken_before_answer()
-        self._head = self._loop.create_future()
-        self._interim = self._head_bytes = 0
-        self._has_answered = False
-        self._sent_at = self._loop.time()
-        # One piece is written at once; of several, copying is dear only where they are long.
-        if sum(map(len, pieces)) <= _JOINED_BYTES:
-            transport.write(b"".join(pieces))
+        loop = self._loop
+        head: asyncio.Future[UpstreamResponse] = loop.create_future()
+        self._head = head
+        self._interim = self._framing_bytes = 0
+        self._sent_at = loop.time()
+        if len(pieces) == 1:
+            transport.write(pieces[0])
         else:
             transport.writelines(pieces)
         try:
-            return await self._head
+            return await head
         except asyncio.CancelledError:
             self.abort()
             raise
@@ -78,10 +75,12 @@ class Connection(asyncio.Protocol):
             self.abort()
 
     def pause(self) -> None:
+        self._is_paused = True
         if self._transport is not None:
             self._transport.pause_reading()
 
     def resume(self) -> None:
+        self._is_paused = False
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -95,7 +94,7 @@ class Connection(asyncio.Protocol):
             if self._head is None:
                 self.abort()  # nobody asked
                 return
-            self._has_answered = True
+            self._read += data
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -107,20 +106,20 @@ class Connection(asyncio.Protocol):
             return
         if self._body:
             self._deliver()
+        elif not self._is_message_over:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > _HEADER_BYTES:
+                self._refuse("The answer's headers do not end.")
         if self._is_message_over:
             self._finish()
-        elif self._response is None:
-            self._head_bytes += len(data)
-            if self._head_bytes > _HEADER_BYTES:
-                self._refuse("The answer's headers do not end.")
 
     def eof_received(self) -> None:
-        if self._ends_with_connection:
+        if self._ends_with_connection():
             self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        if self._ends_with_connection and exc is None:
+        if exc is None and self._ends_with_connection():
             self._finish()
         self._fail("The connection broke.", is_reset=exc is not None)
 
@@ -129,32 +128,27 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._is_message_over:
             raise ValueError("a second answer")
-        self._headers, self._header_bytes = [], 0  # what is left are trailers of the last one
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > _HEADER_BYTES or len(self._headers) >= _HEADER_COUNT:
-            raise ValueError("too many headers")
-        # The parser leaves white space at the end of a value where it is.
-        self._headers.append((name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
+        """The parser vouches for the head by now, so its lines are what they look like."""
+        read = self._read.lstrip(b"\r\n")
+        end = read.find(b"\r\n\r\n")
+        if end > _HEADER_BYTES or read.count(b"\r\n", 0, end) > _HEADER_COUNT:
+            raise ValueError("too many headers")
         status = self._parser.get_status_code()
-        headers = CIMultiDict(self._headers)
-        self._headers, self._header_bytes = [], 0
+        self._read = b""
         if status < 200:
+            self._read = read[end + 4 :]
             self._interim += 1
             if self._interim > _INTERIM_RESPONSES:
                 raise ValueError("too many interim responses")
             return
-        self._ends_with_connection = not (
-            "Content-Length" in headers or "Transfer-Encoding" in headers or status in (204, 304)
-        )
         self._closes = not self._parser.should_keep_alive()
-        self._response = self._latest = UpstreamResponse(self, status, headers)
-        if self._head is not None and not self._head.done():
-            self._head.set_result(self._response)
-        self._head = None
+        response = UpstreamResponse(self, status, Headers(read[: end + 2]))
+        self._response = self._latest = response
+        head, self._head = self._head, None
+        if head is not None and not head.done():
+            head.set_result(response)
 
     def on_message_complete(self) -> None:
         if self._response is not None:
@@ -162,12 +156,22 @@ class Connection(asyncio.Protocol):
 
     # How an answer ends
 
+    def _ends_with_connection(self) -> bool:
+        """Whether the answer that is arriving says nothing of its length."""
+        response = self._response
+        if response is None or response.status in (204, 304):
+            return False
+        return "Content-Length" not in response.headers and (
+            "Transfer-Encoding" not in response.headers
+        )
+
     def _deliver(self) -> None:
         """Hand on what one read brought, in one piece."""
-        if self._response is not None:
-            body = self._body
-            self._response.feed(body[0] if len(body) == 1 else b"".join(body))
-            body.clear()
+        body, response = self._body, self._response
+        self._framing_bytes = 0
+        if response is not None:
+            response.feed(b"".join(body))  # a single piece is not copied
+        body.clear()
 
     def _finish(self) -> None:
         """The answer is whole: let go of it, and be idle or gone."""
@@ -180,11 +184,12 @@ class Connection(asyncio.Protocol):
             and not transport.is_closing()
             and not transport.get_write_buffer_size()  # it answered before it had read all
         )
-        self._is_message_over = self._ends_with_connection = False
+        self._is_message_over = False
         if response is not None:
             response.end()
         if is_reusable:
-            self.resume()
+            if self._is_paused:
+                self.resume()
             self.is_used = True
             self._on_idle(self)
         else:
@@ -205,6 +210,7 @@ class Connection(asyncio.Protocol):
 
     def _broken_before_answer(self, message: str = "The connection broke.") -> UpstreamError:
         age_s = self._loop.time() - self._sent_at
-        if self.is_used and not self._has_answered and age_s < _STALE_S:
+        has_begun = self._read or self._interim  # to answer
+        if self.is_used and not has_begun and age_s < _STALE_S:
             return UpstreamError(FailureClass.STALE_CONNECTION, "A pooled connection had died.")
         return UpstreamError(FailureClass.NO_RESPONSE, f"No answer: {message}")

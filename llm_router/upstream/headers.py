@@ -1,7 +1,10 @@
-"""Which headers cross the router: allowlists both ways, so that nothing private slips through."""
+"""An answer's headers, and the allowlists of what crosses the router: nothing private slips by."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import ItemsView, Iterator, Mapping
+from typing import Any
+
+from multidict import CIMultiDict
 
 # What a client may tell OpenRouter (openrouter.ai/docs: Prompt Caching, Response Caching, Router
 # Metadata). Everything else we write ourselves; keys and cookies above all.
@@ -13,8 +16,62 @@ _TO_UPSTREAM = (
     "x-openrouter-metadata",
 )
 _TO_CLIENT = re.compile(r"x-generation-id|x-openrouter-[a-z0-9-]{1,40}|x-ratelimit-[a-z0-9-]{1,40}")
-_MARKS = ("x-", "X-")
 _VALUE = re.compile(r"[\x20-\x7e]{1,1024}")
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an answer whose head a parser has found valid.
+
+    They are looked for where they stand: a provider sends a dozen or two, of which three are read.
+    Names have no case; of several with one name the first one is found.
+    """
+
+    __slots__ = ("_head", "_lowered")
+
+    def __init__(self, head: bytes) -> None:
+        """Take the status line and all header lines with their ends."""
+        self._head = text = head.decode("latin-1")
+        self._lowered = text.lower()
+
+    def __contains__(self, name: object) -> bool:
+        return self._lowered.find(f"\r\n{name}:".lower()) >= 0
+
+    def get(self, name: str, default: Any = None) -> Any:
+        at = self._lowered.find(f"\r\n{name}:".lower())
+        if at < 0:
+            return default
+        start = at + len(name) + 3
+        return self._head[start : self._head.find("\r\n", start)].strip(" \t")
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def items(self) -> ItemsView[str, str]:
+        return self._all().items()
+
+    def extensions(self) -> list[tuple[str, str]]:
+        """Return those that begin with x-."""
+        found = []
+        at = self._lowered.find("\r\nx-")
+        while at >= 0:
+            end = self._head.find("\r\n", at + 2)
+            found.append(_field(self._head[at + 2 : end]))
+            at = self._lowered.find("\r\nx-", end)
+        return found
+
+    def _all(self) -> CIMultiDict[str]:
+        return CIMultiDict(map(_field, self._head.split("\r\n")[1:-1]))
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(":")
+    return name, value.strip(" \t")
 
 
 def for_upstream(headers: Mapping[str, str]) -> dict[str, str]:
@@ -28,8 +85,9 @@ def for_upstream(headers: Mapping[str, str]) -> dict[str, str]:
 
 def for_client(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the provider's headers that a client should see."""
+    fields = headers.extensions() if isinstance(headers, Headers) else headers.items()
     return {
         name: value
-        for name, value in headers.items()
-        if name[:2] in _MARKS and _TO_CLIENT.fullmatch(name.lower()) and _VALUE.fullmatch(value)
+        for name, value in fields
+        if _TO_CLIENT.fullmatch(name.lower()) and _VALUE.fullmatch(value)
     }

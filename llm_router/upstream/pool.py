@@ -54,10 +54,11 @@ class Pool:
         return await (await self._connect()).request(*request)
 
     def _take(self) -> Connection | None:
+        idle = self._idle
         oldest = self._loop.time() - IDLE_S
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and connection.idle_since > oldest:
+        while idle:
+            connection = idle.pop()
+            if connection.idle_since > oldest and connection.is_open:
                 return connection
             connection.abort()
         return None

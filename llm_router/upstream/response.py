@@ -5,9 +5,8 @@ still be read; only then does the reader learn of the break.
 """
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
-
-from multidict import CIMultiDict
 
 from llm_router.errors import UpstreamError
 from llm_router.routing.failures import FailureClass
@@ -30,17 +29,28 @@ class Sink(Protocol):
 class UpstreamResponse:
     """An answer whose body may still be arriving. Use it from one task; `close` it in the end."""
 
-    _buffered = 0
-    _waiter: asyncio.Future[None] | None = None
-    _is_complete = False
-    _error: UpstreamError | None = None
-    _sink: Sink | None = None
+    __slots__ = (
+        "_blocks",
+        "_buffered",
+        "_connection",
+        "_error",
+        "_is_complete",
+        "_sink",
+        "_waiter",
+        "headers",
+        "status",
+    )
 
-    def __init__(self, connection: "Connection", status: int, headers: CIMultiDict[str]) -> None:
+    def __init__(self, connection: "Connection", status: int, headers: Mapping[str, str]) -> None:
         self.status = status
         self.headers = headers
         self._connection = connection
         self._blocks: list[bytes] = []
+        self._buffered = 0
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_complete = False
+        self._error: UpstreamError | None = None
+        self._sink: Sink | None = None
 
     @property
     def generation_id(self) -> str | None:
@@ -63,22 +73,22 @@ class UpstreamResponse:
                 await self._waiter
             finally:
                 self._waiter = None
+        return self._taken()
+
+    def _taken(self) -> bytes:
+        """Take out what has arrived, in one piece."""
         blocks = self._blocks
-        block = blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        block = b"".join(blocks)
         blocks.clear()
-        if self._buffered > _BUFFER_LIMIT:
+        if self._buffered > _BUFFER_LIMIT and not self._is_complete:
             self._connection.resume()
         self._buffered = 0
         return block
 
     def attach(self, sink: Sink) -> None:
         """Hand everything to `sink` from now on, what has arrived already first of all."""
-        blocks, self._blocks = self._blocks, []
-        if self._buffered > _BUFFER_LIMIT:
-            self._connection.resume()
-        self._buffered = 0
-        if blocks:
-            sink.feed(b"".join(blocks))
+        if block := self._taken():
+            sink.feed(block)
         self._sink = sink
         if self._error is not None:
             sink.fail(self._error)
@@ -91,6 +101,8 @@ class UpstreamResponse:
 
     async def body(self, limit: int = RESPONSE_LIMIT) -> bytes:
         """Return the whole body. Raises UpstreamError when it breaks off or is too long."""
+        if self._is_complete and self._buffered <= limit:
+            return self._taken()
         blocks, size = [], 0
         while block := await self.block():
             blocks.append(block)
@@ -99,9 +111,7 @@ class UpstreamResponse:
                 self.close()
                 message = f"The answer is longer than {limit} bytes."
                 raise UpstreamError(FailureClass.RESPONSE_TOO_LARGE, message)
-            if self._is_complete and not self._blocks:
-                break
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+        return b"".join(blocks)
 
     def is_complete(self) -> bool:
         """True once the end of the body has arrived, read or not."""
@@ -126,13 +136,15 @@ class UpstreamResponse:
         self._buffered += len(block)
         if self._buffered > _BUFFER_LIMIT:
             self._connection.pause()
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def end(self) -> None:
         self._is_complete = True
         if self._sink is not None:
             self._sink.end()
-        self._wake()
+        elif self._waiter is not None:
+            self._wake()
 
     def fail(self, error: UpstreamError) -> None:
         self._error = error

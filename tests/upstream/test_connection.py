@@ -179,6 +179,30 @@ async def test_trailers_are_not_headers_of_the_next_answer() -> None:
 
 
 @pytest.mark.parametrize(
+    ("begins", "goes_on"),
+    [(b"0\r\n", b"Trailer: x\r\n"), (b"2;", b"extensions=")],
+    ids=["trailers", "a chunk's extension"],
+)
+async def test_what_frames_a_body_may_not_go_on_without_end(begins: bytes, goes_on: bytes) -> None:
+    """F34: nothing of it is ever passed on."""
+    flood = goes_on * 100_000  # many reads
+    assert await answer(STREAM + chunk(b"ok") + begins, flood, HANG) == (b"ok", C.RESET_MID)
+
+
+async def test_too_many_headers_are_no_reason_to_ask_again() -> None:
+    """F34: not even where a connection that was kept might have died."""
+    many = b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 300 + b"\r\n"
+    async with (
+        running_chaos([REQUEST, OK, REQUEST, many, HANG]) as chaos,
+        calling(chaos.url) as client,
+    ):
+        assert await read_all(await client.chat(BODY)) == (b"ok", None)
+        with pytest.raises(UpstreamError) as caught:
+            await client.chat(BODY)
+        assert caught.value.kind is C.NO_RESPONSE
+
+
+@pytest.mark.parametrize(
     "head",
     [
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
