@@ -93,7 +93,7 @@ def _describe(field: FieldInfo) -> str:
     if annotation in (int, float):
         kind = "a whole number" if annotation is int else "a number"
         limits = {
-            bound: f"{getattr(rule, bound):g}"
+            bound: f"{getattr(rule, bound):.0f}"
             for rule in field.metadata
             for bound in ("ge", "gt", "le")
             if hasattr(rule, bound)
@@ -146,6 +146,10 @@ _RULES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
     "upstream.api_key": (_secret, _KEY_WORDS),
     "upstream.base_url": (_url, _URL_WORDS),
     "ollama.base_url": (_url, _URL_WORDS),
+    "server.allowed_hosts": (
+        lambda value: value,
+        "a list of host names, like router.example.org (in the environment: separated by commas)",
+    ),
     "server.workers": (lambda value: value, "a whole number from 1 to 256, or auto"),
     "ledger.path": (_path, "the name of a file"),
 }

@@ -207,8 +207,18 @@ def test_the_same_setting_under_two_names_with_two_values_stops_the_start(tmp_pa
         ),
         pytest.param(
             "[server]\nallowed_hosts = 'a'",
-            "[server] allowed_hosts: must be a list of texts",
+            "[server] allowed_hosts: must be a list of host names, like router.example.org",
             id="text for a list",
+        ),
+        pytest.param(
+            "[server]\nallowed_hosts = ['https://a.org']",
+            "[server] allowed_hosts: must be a list of host names, like router.example.org",
+            id="an address for a host",
+        ),
+        pytest.param(
+            "[server]\nmax_in_flight = 0",
+            "[server] max_in_flight: must be a whole number from 1 to 1000000.",
+            id="a large bound",
         ),
         pytest.param(
             "[server]\nclient_keys = ['a', 'a']",

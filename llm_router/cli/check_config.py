@@ -14,10 +14,11 @@ from rich.table import Table
 
 from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.seed import ignored
-from llm_router.errors import SettingsError
+from llm_router.errors import SettingsError, StorageError
 from llm_router.settings import Settings
 from llm_router.settings_load import Loaded, check_start, require_api_key
 from llm_router.settings_sources import KEYS
+from llm_router.storage.lock import check_place
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,10 +71,11 @@ def problems_of(loaded: Loaded) -> list[str]:
     for check in (
         lambda: check_start(loaded.settings, loaded.sources),
         lambda: require_api_key(loaded.settings),
+        lambda: check_place(loaded.settings.ledger.path),
     ):
         try:
             check()
-        except SettingsError as exc:
+        except (SettingsError, StorageError) as exc:
             problems.append(str(exc))
     return problems
 

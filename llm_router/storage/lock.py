@@ -79,7 +79,8 @@ def running_server(path: Path) -> dict[str, Any] | None:
         os.close(fd)
 
 
-def _open_lock_file(path: Path) -> int:
+def check_place(path: Path) -> None:
+    """Refuse a place where no database can be made. Raises StorageError."""
     if not path.parent.is_dir():
         raise StorageError(
             f"database {path}: the folder {path.parent} does not exist; "
@@ -87,6 +88,10 @@ def _open_lock_file(path: Path) -> int:
         )
     if path.is_dir():
         raise StorageError(f"database {path} is a folder; name a file in it as ledger.path")
+
+
+def _open_lock_file(path: Path) -> int:
+    check_place(path)
     lock_file = _lock_file(path)
     try:
         lock_file.parent.mkdir(mode=0o700, exist_ok=True)

@@ -61,13 +61,16 @@ def test_the_table_names_settings_values_and_places(
 
 
 def test_what_would_stop_serve_is_a_problem(run: Run, folder: Path) -> None:
-    (folder / "config.toml").write_text("[server]\nhost = '0.0.0.0'")
+    (folder / "config.toml").write_text(
+        "[server]\nhost = '0.0.0.0'\n[ledger]\npath = 'nowhere/router.db'"
+    )
     status, out, _ = run("check-config", "--json")
     problems = json.loads(out)["problems"]
     assert status == 1
-    assert len(problems) == 2
+    assert len(problems) == 3
     assert "ROUTER_ADMIN_KEY" in problems[0]
     assert "OPENROUTER_API_KEY" in problems[1]
+    assert "the folder nowhere does not exist" in problems[2]
     status, _, err = run("check-config")
     assert status == 1
     assert problems[0] in err
