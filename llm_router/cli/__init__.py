@@ -101,10 +101,10 @@ def address_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load(args: argparse.Namespace, **sources: Any) -> "Loaded":
+def load(args: argparse.Namespace, *, is_quiet: bool = False, **sources: Any) -> "Loaded":
     """Load settings as the arguments say; what is doubtful about them goes to stderr.
 
-    `sources` is passed on to `settings_load.load`.
+    `is_quiet` leaves that to the caller; `sources` is passed on to `settings_load.load`.
     """
     from llm_router import settings_load
 
@@ -119,7 +119,7 @@ def load(args: argparse.Namespace, **sources: Any) -> "Loaded":
         options=options,
         **sources,
     )
-    for warning in loaded.warnings:
+    for warning in () if is_quiet else loaded.warnings:
         sys.stderr.write(f"llm-router: warning: {warning}\n")
     return loaded
 

@@ -67,11 +67,14 @@ def run(args: argparse.Namespace) -> int:
     path = args.db or loaded.settings.ledger.path
     if args.action == "reset":
         return _reset(loaded, path, args)
-    return _force(loaded, path, args) if args.action else _list(path, args.json)
+    if args.action == "force":
+        return _force(loaded, path, args)
+    is_young = args.db is None and not path.exists()
+    return _list(None if is_young else path, args.json)
 
 
-def _list(path: Path, is_json: bool) -> int:
-    views, moves = asyncio.run(_read(path)) if path.exists() else ([], [])
+def _list(path: Path | None, is_json: bool) -> int:
+    views, moves = asyncio.run(_read(path)) if path else ([], [])
     if is_json:
         write_json(
             {

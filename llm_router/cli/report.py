@@ -48,10 +48,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--json", dest="format", action="store_const", const="json", help="same as --format json"
     )
     ledger_options(parser)
+    parser.set_defaults(wrong_usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
     span = Period(args.since, args.until)
+    if span.is_empty:
+        args.wrong_usage(f"--since ({span.since}) must lie before --until ({span.until})")
     tables = asyncio.run(_read(ledger_path(args), span, args.by))
     if args.format == "json":
         write_json(
@@ -74,6 +77,8 @@ def _tables(text: str) -> list[str]:
     for name in names:
         if name not in TABLES:
             raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(TABLES)}")
+    if not names:
+        raise argparse.ArgumentTypeError(f"one or several of {', '.join(TABLES)} are needed")
     return list(dict.fromkeys(names))
 
 

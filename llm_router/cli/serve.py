@@ -9,6 +9,7 @@ or finishes like that when its terminal closes.
 import argparse
 import logging
 import sys
+from collections.abc import Iterable
 
 from llm_router.cli import address_options, load, settings_options
 from llm_router.cli.demo_ledger import set_aside
@@ -40,11 +41,12 @@ def run(args: argparse.Namespace) -> int:
     if aside := set_aside(path):
         sys.stdout.write(f"{path} was a demo's; it is {aside} now, and real books begin empty\n")
     set_up_logging(loaded.settings.log)
-    for warning in ignored(loaded):
-        log.warning(warning)
+    _warn(loaded.warnings)
+    _warn(ignored(loaded))
 
     def reload() -> tuple[Settings, RoutingConfig]:
         again = _loaded(args)
+        _warn(again.warnings)
         return again.settings, again.seed
 
     run_loop(serve(loaded.settings, loaded.seed, _ready, reload))
@@ -52,10 +54,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _loaded(args: argparse.Namespace) -> Loaded:
-    loaded = load(args)
+    loaded = load(args, is_quiet=True)
     check_start(loaded.settings, loaded.sources)
     require_api_key(loaded.settings)
     return loaded
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    """Log them, for whoever reads the log as JSON can read nothing else."""
+    for warning in warnings:
+        log.warning(warning)
 
 
 def _ready(url: str) -> None:

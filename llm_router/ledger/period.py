@@ -29,6 +29,11 @@ class Period:
     until: str | None = None
 
     @property
+    def is_empty(self) -> bool:
+        """True where nothing can lie between the two ends."""
+        return self.since is not None and self.until is not None and self.since >= self.until
+
+    @property
     def bounds(self) -> dict[str, str]:
         """Return both ends as SQL parameters that compare with every time there is."""
         return {"since": self.since or _BEGINNING, "until": self.until or _END}

@@ -24,10 +24,12 @@ def read_query(request: web.Request, allowed: Sequence[str]) -> dict[str, str]:
 
 def period(query: Mapping[str, str], now: float) -> Period:
     """Read `since` and `until`."""
-    since, until = _moment(query, "since", now), _moment(query, "until", now)
-    if since is not None and until is not None and since >= until:
-        raise InvalidRequest(f"since ({since}) must lie before until ({until}).", param="since")
-    return Period(since, until)
+    span = Period(_moment(query, "since", now), _moment(query, "until", now))
+    if span.is_empty:
+        raise InvalidRequest(
+            f"since ({span.since}) must lie before until ({span.until}).", param="since"
+        )
+    return span
 
 
 def _moment(query: Mapping[str, str], name: str, now: float) -> str | None:

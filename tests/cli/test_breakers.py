@@ -90,6 +90,14 @@ def test_without_a_database_nothing_was_shut_out(
     assert run(capsys) == (0, "nothing has ever been shut out\n", "")
 
 
+def test_a_database_that_was_named_must_be_there(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = run(capsys, "--db", "ruoter.db")
+    assert (status, out) == (1, "")
+    assert "ruoter.db does not exist" in err
+
+
 @pytest.mark.parametrize(("name", "cleared"), [("glm-5", [GLM]), ("all", ["gate:account", GLM])])
 def test_a_reset_without_a_server_is_written_for_the_next_start(
     folder: Path, capsys: pytest.CaptureFixture[str], name: str, cleared: list[str]

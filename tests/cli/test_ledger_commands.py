@@ -151,7 +151,9 @@ def test_report_takes_a_period(db: str, capsys: pytest.CaptureFixture[str]) -> N
     ("options", "says"),
     [
         (["report", "--by", "colour"], "day, model, category"),
+        (["report", "--by", ","], "one or several of day, model, category"),
         (["report", "--since", "yesterday"], "24h"),
+        (["report", "--since", "1h", "--until", "2h"], "must lie before --until"),
         (["report", "--until", "9" * 5000], "24h"),
         (["prune", "--before", "soon"], "24h"),
         (["requests", "-n", "0"], "a number from 1 to"),

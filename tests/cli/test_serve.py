@@ -25,7 +25,8 @@ def test_it_says_where_it_serves_and_ends_when_it_is_told_to(
     folder: Path, how: signal.Signals
 ) -> None:
     """F66, T25, T38"""
-    with serving(folder, "serve", until=READY, **ENVIRON, LLM_ROUTER_LOG__FORMAT="json") as server:
+    doubtful = {"LLM_ROUTER_LOG__FORMAT": "json", "ROUTER_ADMIN_KEY": "short"}
+    with serving(folder, "serve", until=READY, **ENVIRON, **doubtful) as server:
         assert server.said == f"{READY}{server.url}\n"
         with urllib.request.urlopen(server.url + "/health/live", timeout=10) as answer:
             assert answer.status == 200
@@ -34,6 +35,7 @@ def test_it_says_where_it_serves_and_ends_when_it_is_told_to(
     assert status == 0
     assert "Traceback" not in err
     assert KEY not in err
+    assert "ROUTER_ADMIN_KEY: a key of fewer than 20 characters" in err
     assert all({"at", "level", "message"} <= json.loads(line).keys() for line in err.splitlines())
     port = int(server.url.rpartition(":")[2])
     with pytest.raises(ConnectionRefusedError):
