@@ -12,7 +12,7 @@ from typing import Annotated
 import msgspec
 
 from llm_router.errors import InvalidRequest
-from llm_router.members import DuplicateMember, MalformedJson, locate, members, read_object
+from llm_router.members import DuplicateMember, MalformedJson, locate, members, read_object, values
 from llm_router.routing.chain import Needs
 from llm_router.settings import UpstreamSettings
 
@@ -177,4 +177,13 @@ def _read(found: Mapping[str, msgspec.Raw]) -> _Read:
                 read[key] = _DECODE[key](value)
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequest(f"{key} must be {_ALLOWED[key]}.", param=key) from None
+    if read.get("response_format") is not None:
+        _check_members(found, "response_format")
     return _Read(**read)
+
+
+def _check_members(found: Mapping[str, msgspec.Raw], key: str) -> None:
+    try:
+        values(bytes(found[key]))
+    except (MalformedJson, DuplicateMember) as exc:
+        raise InvalidRequest(f"{key} is ambiguous: {exc}.", param=key) from None

@@ -206,7 +206,7 @@ def before_answer(exc: UpstreamError) -> Failure:
 
 def is_refusal(failure: Failure) -> bool:
     """True for an error of the provider, by the answer's status or by the one it holds inside."""
-    return failure.http_status is not None and failure.http_status != 200
+    return failure.http_status is not None and failure.http_status >= 300
 
 
 def was_never_sent(failure: Failure) -> bool:

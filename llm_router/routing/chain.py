@@ -4,6 +4,7 @@ A candidate that cannot serve the request stays in the chain with the rule that 
 that an error or an explanation can say which rule removed which.
 """
 
+import re
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -17,6 +18,8 @@ GONE = "gone: not in OpenRouter's model list"
 # JSON of any shape. https://openrouter.ai/docs/features/structured-outputs
 _STRUCTURED = "structured_outputs"
 _NO_LIMIT = float("inf")
+# As a key: a message may well say "image_url", and no string is followed by a colon.
+_IMAGE = re.compile(rb'"image_url"[ \t\r\n]*:')
 
 
 class Needs(Struct, gc=False):
@@ -36,7 +39,7 @@ class Needs(Struct, gc=False):
 
     def images(self) -> bool:
         if self._images is None:
-            self._images = b'"image_url"' in self.messages
+            self._images = _IMAGE.search(self.messages) is not None
         return self._images
 
     def least_tokens(self) -> int:

@@ -279,6 +279,12 @@ def test_a_key_that_stands_twice_is_ambiguous(field: str) -> None:
     assert "appears twice" in error.message
 
 
+def test_a_format_with_two_types_is_ambiguous() -> None:
+    """F58"""
+    twice = b'{"response_format":{"type":"text","type":"json_schema"},' + body()[1:]
+    assert refused(twice).param == "response_format"
+
+
 def test_a_key_spelled_in_two_ways_is_the_same_key() -> None:
     """F58"""
     error = refused(body(model="cheap")[:-1] + rb',"\u006dodel":"dear"}')

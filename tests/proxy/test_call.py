@@ -116,7 +116,9 @@ def test_before_an_answer_a_reset_can_be_cured() -> None:
     assert before_answer(UpstreamError(C.TRANSPORT, "x")).kind is C.TRANSPORT
 
 
-@pytest.mark.parametrize(("status", "expected"), [(None, False), (200, False), (429, True)])
+@pytest.mark.parametrize(
+    ("status", "expected"), [(None, False), (200, False), (202, False), (302, True), (429, True)]
+)
 def test_an_error_status_is_a_refusal(status: int | None, expected: bool) -> None:
     assert is_refusal(Failure(C.PROTOCOL, "x", status)) is expected
 

@@ -108,12 +108,14 @@ def test_what_a_model_cannot_do_leaves_it_out(
 
 
 def test_images_need_a_model_that_sees() -> None:
-    images = Needs(1, messages=b'[{"content":[{"type":"image_url"}]}]')
+    images = Needs(1, messages=b'[{"content":[{"type":"image_url", "image_url" : {"url":"x"}}]}]')
     text_only = catalog(architecture={"input_modalities": ["text"]})
     seeing = catalog(architecture={"input_modalities": ["text", "image"]})
     assert left_out(images, text_only) == "images"
     assert left_out(images, seeing) is None
     assert left_out(images, catalog()) is None
+    named = Needs(1, messages=rb'[{"content":"image_url"},{"content":"\"image_url\":"}]')
+    assert left_out(named, text_only) is None
     assert left_out(ANYTHING, text_only) is None
 
 
