@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from llm_router.classify.base import CallBook, StepFault
+from llm_router.classify.base import CallBook, FinishedCall, StepFault
 from llm_router.clock import Clock
 from llm_router.errors import UpstreamError
 from llm_router.ledger.entry import NO_USAGE, REFUSED_COST, UNKNOWN_COST, Cost, Outcome, Usage
@@ -114,18 +114,18 @@ class ApiCall:
         self._is_finished = True
         answer = answer or {}
         header = self._response.generation_id if self._response is not None else None
-        self._book.attempt_finished(
-            self._id,
-            outcome=outcome,
+        call = FinishedCall(
+            outcome,
+            cost,
             http_status=self._response.status if self._response is not None else None,
             error_class=error_class,
+            usage=usage,
             served_model=_word(answer, "model"),
             provider=_word(answer, "provider"),
             generation_id=_word(answer, "id") or header,
-            usage=usage,
-            cost=cost,
             note="too late" if self.is_late else None,
         )
+        self._book.attempt_finished(self._id, call)
 
     def _priced(self, usage: Usage, answer: dict[str, Any]) -> Cost:
         catalog = self._catalog.current

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from llm_router.errors import RouterError
-from llm_router.ledger.entry import Cost, Outcome, Usage
+from llm_router.ledger.entry import NO_USAGE, Cost, Outcome, Usage
 from llm_router.routing.config import RoutingConfig
 
 By = Literal["forced", "direct", "tools", "keywords", "local", "ollama", "api", "default"]
@@ -33,26 +33,27 @@ class Decision(Struct, frozen=True, gc=False):
     skipped: tuple[str, ...] = ()  # steps that could not decide, and why: "ollama: timeout"
 
 
+class FinishedCall(Struct, frozen=True, gc=False):
+    """How a classifier's call ended, what its answer said of itself, and what it costs."""
+
+    outcome: Outcome
+    cost: Cost
+    http_status: int | None = None
+    error_class: str | None = None
+    usage: Usage = NO_USAGE
+    served_model: str | None = None
+    provider: str | None = None
+    generation_id: str | None = None
+    note: str | None = None
+
+
 class CallBook(Protocol):
     """Books the provider calls a classifier makes; each started call is finished exactly once."""
 
     def attempt_started(self, model: str) -> str:
         """Journal a classifier call that is about to leave; returns the attempt's id."""
 
-    def attempt_finished(
-        self,
-        attempt_id: str,
-        *,
-        outcome: Outcome,
-        http_status: int | None,
-        error_class: str | None,
-        served_model: str | None,
-        provider: str | None,
-        generation_id: str | None,
-        usage: Usage,
-        cost: Cost,
-        note: str | None = None,
-    ) -> None:
+    def attempt_finished(self, attempt_id: str, call: FinishedCall) -> None:
         """Book its end, possibly after the request's own."""
 
 
@@ -62,7 +63,7 @@ class NoBook:
     def attempt_started(self, model: str) -> str:
         raise AssertionError(f"{model} was called without a ledger")
 
-    def attempt_finished(self, attempt_id: str, **facts: object) -> None:
+    def attempt_finished(self, attempt_id: str, call: FinishedCall) -> None:
         raise AssertionError(f"{attempt_id} was never started")
 
 

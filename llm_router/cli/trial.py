@@ -8,9 +8,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
-from llm_router.classify.base import CallBook
+from llm_router.classify.base import CallBook, FinishedCall
 from llm_router.classify.build import build_classifier
 from llm_router.classify.cache import DecisionCache
 from llm_router.classify.evaluation import Result
@@ -94,10 +93,10 @@ class _Book:
         self._trial.calls += 1
         return self._book.attempt_started(model)
 
-    def attempt_finished(self, attempt_id: str, *, cost: Cost, **facts: Any) -> None:
+    def attempt_finished(self, attempt_id: str, call: FinishedCall) -> None:
         assert self._book is not None, "it was started here"
-        self._trial.paid(cost)
-        self._book.attempt_finished(attempt_id, cost=cost, **facts)
+        self._trial.paid(call.cost)
+        self._book.attempt_finished(attempt_id, call)
 
     def close(self) -> None:
         """Have the calls so far in the journal; late ones follow by themselves."""

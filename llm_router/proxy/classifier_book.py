@@ -1,6 +1,6 @@
 """How a classifier books its calls in the request that asked it."""
 
-from llm_router.ledger.entry import Cost, Outcome, Usage
+from llm_router.classify.base import FinishedCall
 from llm_router.proxy.exchange import Attempt, Exchange
 from llm_router.proxy.facts import Facts
 
@@ -17,27 +17,13 @@ class ClassifierBook:
         self._open[attempt.id] = attempt
         return attempt.id
 
-    def attempt_finished(
-        self,
-        attempt_id: str,
-        *,
-        outcome: Outcome,
-        http_status: int | None,
-        error_class: str | None,
-        served_model: str | None,
-        provider: str | None,
-        generation_id: str | None,
-        usage: Usage,
-        cost: Cost,
-        note: str | None = None,
-    ) -> None:
-        facts = Facts(usage, cost, served_model, provider, generation_id)
+    def attempt_finished(self, attempt_id: str, call: FinishedCall) -> None:
         self._exchange.attempt_over(
             self._open.pop(attempt_id),
-            outcome,
-            cost,
-            facts,
-            http_status=http_status,
-            error_class=error_class,
-            note=note,
+            call.outcome,
+            call.cost,
+            Facts(call.usage, call.cost, call.served_model, call.provider, call.generation_id),
+            http_status=call.http_status,
+            error_class=call.error_class,
+            note=call.note,
         )

@@ -9,8 +9,9 @@ from typing import Any
 import aiohttp
 import msgspec
 from aiohttp import web
+from msgspec.structs import asdict
 
-from llm_router.classify.base import Decision, Prompt
+from llm_router.classify.base import Decision, FinishedCall, Prompt
 from llm_router.classify.keywords import Keywords
 from llm_router.routing.config import Category, RoutingConfig
 
@@ -39,10 +40,10 @@ class Book:
         self.started.append(model)
         return str(len(self.started))
 
-    def attempt_finished(self, attempt_id: str, **facts: Any) -> None:
+    def attempt_finished(self, attempt_id: str, call: FinishedCall) -> None:
         assert int(attempt_id) <= len(self.started)
         assert attempt_id not in self.finished
-        self.finished[attempt_id] = facts
+        self.finished[attempt_id] = asdict(call)
 
     @property
     def only(self) -> dict[str, Any]:

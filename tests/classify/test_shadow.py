@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from llm_router.classify.base import CallBook, Decision, NoBook, Prompt
+from llm_router.classify.base import CallBook, Decision, FinishedCall, NoBook, Prompt
 from llm_router.classify.shadow import MOST_AT_ONCE, Shadow
-from llm_router.ledger.entry import ShadowDecided
+from llm_router.ledger.entry import UNKNOWN_COST, ShadowDecided
 from llm_router.routing.config import RoutingConfig
 from tests.classify.helpers import FakeClock, config, until
 
@@ -81,4 +81,4 @@ def test_the_book_of_those_who_cost_nothing_takes_no_calls() -> None:
     with pytest.raises(AssertionError, match="a/b was called without a ledger"):
         NoBook().attempt_started("a/b")
     with pytest.raises(AssertionError, match="1 was never started"):
-        NoBook().attempt_finished("1")
+        NoBook().attempt_finished("1", FinishedCall("completed", UNKNOWN_COST))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from llm_router.classify.base import Decision
+from llm_router.classify.base import Decision, FinishedCall
 from llm_router.ledger import journal as journal_module
 from llm_router.ledger.entry import (
     NO_USAGE,
@@ -376,17 +376,16 @@ def test_a_classifier_call_is_booked_in_its_request(bench: Bench) -> None:
     book = ClassifierBook(bench.exchange)
     attempt_id = book.attempt_started("qwen/qwen3-1.7b")
     bench.clock.pass_s(0.05)
-    book.attempt_finished(
-        attempt_id,
-        outcome="completed",
+    call = FinishedCall(
+        "completed",
+        PAID,
         http_status=200,
-        error_class=None,
+        usage=USAGE,
         served_model="qwen/qwen3-1.7b",
         provider="DeepInfra",
         generation_id="gen-1",
-        usage=USAGE,
-        cost=PAID,
     )
+    book.attempt_finished(attempt_id, call)
     chat = bench.exchange.attempt("chat", GLM)
     bench.exchange.attempt_over(chat, "completed", Cost(50, "computed"), Facts(Usage(1, 2)))
     bench.exchange.finish("completed", 200, None)
