@@ -106,9 +106,8 @@ class Call:
         return Failure(FailureClass.PROTOCOL, f"The provider's answer is not {content_type}.", 200)
 
     def client_headers(self) -> dict[str, str]:
-        headers = {} if self.response is None else for_client(self.response.headers)
-        headers.update(self.context.exchange.headers())
-        return headers
+        ours = self.context.exchange.headers()
+        return ours if self.response is None else for_client(self.response.headers) | ours
 
     # Settlements
 
@@ -118,7 +117,8 @@ class Call:
             self.context.breakers.neutral(self.permit)
         else:
             self.context.breakers.succeeded(self.permit)
-        self.context.exchange.completed(self.attempt, self._cost(facts), facts, note)
+        cost = facts.cost or self._list_price(facts)
+        self.context.exchange.completed(self.attempt, cost, facts, note)
 
     def failed(self, failure: Failure, *, was_refused: bool = False) -> Failure:
         """Book an attempt of which the client has seen nothing."""
@@ -179,9 +179,7 @@ class Call:
         """What stood in the status line, if it came to that."""
         return None if self.response is None else self.response.status
 
-    def _cost(self, facts: Facts) -> Cost:
-        if facts.cost is not None:
-            return facts.cost
+    def _list_price(self, facts: Facts) -> Cost:
         catalog, usage = self.context.catalog, facts.usage
         pricing = catalog.pricing(facts.model or "") or catalog.pricing(self.attempt.model)
         return cost_of(usage, pricing, now=self.context.clock.wall())

@@ -55,12 +55,12 @@ class Deadline:
         traceback: TracebackType | None,
     ) -> None:
         task, self._task = self._task, None
-        has_passed, self._has_passed = self._has_passed, False
         if self._spare is not None:
             self._spare.append(self)
         elif self._timer is not None:
             self._timer.cancel()
-        if has_passed and task is not None:
+        if self._has_passed and task is not None:
+            self._has_passed = False
             # A cancellation of somebody else's that came as well goes first.
             is_ours = task.uncancel() <= self._cancelling
             if is_ours and kind is asyncio.CancelledError:
@@ -87,14 +87,19 @@ class Deadlines:
     """Hands out deadlines, with the timers of those before them.
 
     Hardly a deadline passes, and arming a timer only to cancel it costs more than all the rest.
+    They belong to the loop that runs when this is made. `loop` is it, `now` its clock: to ask
+    asyncio which loop runs is a system call.
     """
 
     def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.now = self.loop.time
         self._spare: list[Deadline] = []
 
     def until(self, at: float) -> Deadline:
-        if not self._spare:
-            return Deadline(at, self._spare)
-        deadline = self._spare.pop()
+        spare = self._spare
+        if not spare:
+            return Deadline(at, spare)
+        deadline = spare.pop()
         deadline.at = at
         return deadline

@@ -11,7 +11,7 @@ from llm_router.proxy.call import Call, Context
 from llm_router.proxy.plain import PlainCall
 from llm_router.proxy.stream import StreamCall
 from llm_router.proxy.verdict import Fate, verdict
-from llm_router.routing.breaker import ProbeDue, Refusal
+from llm_router.routing.breaker import Permit, ProbeDue, Refusal
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
 
@@ -31,8 +31,8 @@ async def _walk_alive(context: Context, chain: tuple[Candidate, ...]) -> None:
 
 
 async def _walk(context: Context, chain: tuple[Candidate, ...]) -> None:
-    loop = asyncio.get_running_loop()
-    chain_ends = loop.time() + context.settings.deadlines.chain_s
+    now = context.deadlines.now
+    chain_ends = now() + context.settings.deadlines.chain_s
     fates: list[Fate] = []
     past_rate = False
     for position, candidate in enumerate(chain):
@@ -40,7 +40,7 @@ async def _walk(context: Context, chain: tuple[Candidate, ...]) -> None:
             fates.append(Fate(candidate, left_out=candidate.left_out))
             context.exchange.leave_out(candidate.model, candidate.left_out)
             continue
-        if loop.time() >= chain_ends:
+        if fates and now() >= chain_ends:
             break
         later = chain[position + 1 :]
         ended = await _ask(context, candidate, chain_ends, later, past_rate=past_rate)
@@ -86,10 +86,11 @@ async def _ask(
     None means that it has answered.
     """
     admitted = context.breakers.admit(candidate.model, context.exchange.id, past_rate=past_rate)
-    if isinstance(admitted, ProbeDue):
-        admitted = await admitted.claimed()
-    if isinstance(admitted, Refusal):
-        return Fate(candidate, refusal=admitted)
+    if not isinstance(admitted, Permit):
+        if isinstance(admitted, ProbeDue):
+            admitted = await admitted.claimed()
+        if isinstance(admitted, Refusal):
+            return Fate(candidate, refusal=admitted)
     kind: type[Call] = StreamCall if context.body.is_stream else PlainCall
     call = kind(context, candidate.model, admitted, on_new_connection=on_new_connection)
     try:

@@ -7,7 +7,7 @@ appends: one before its call leaves, one before its last bytes do.
 import itertools
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
@@ -45,7 +45,7 @@ _counter = itertools.count(_random(32))
 def new_request_id() -> str:
     """Return an id that sorts by time, so that rows are appended rather than scattered."""
     number = time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF
-    return f"req_{number:020x}"
+    return f"req_{number.to_bytes(10, 'big').hex()}"
 
 
 class Attempt(Struct, gc=False):
@@ -255,14 +255,14 @@ class Exchange:
         )
         self._flush()
 
-    def headers(self) -> Mapping[str, str]:
+    def headers(self) -> dict[str, str]:
         """Return the x-router-* headers as far as the facts are known."""
         headers = {"x-router-request-id": self.id, "x-router-attempts": str(self.attempts)}
-        if self.decision is not None:
-            headers["x-router-category"] = self.decision.category
-            headers["x-router-classifier"] = self.decision.by
-        if self.model is not None:
-            headers["x-router-model"] = self.model
+        if (decision := self.decision) is not None:
+            headers["x-router-category"] = decision.category
+            headers["x-router-classifier"] = decision.by
+        if (model := self.model) is not None:
+            headers["x-router-model"] = model
         return headers
 
     def _flush(self) -> None:

@@ -1,7 +1,5 @@
 """A plain answer: the whole of it, after the whole generation, or nothing."""
 
-import asyncio
-
 from llm_router.errors import UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_as_asked, is_refusal
@@ -21,10 +19,9 @@ class PlainCall(Call):
         return self._facts
 
     async def run(self, chain_ends: float, later: tuple[Candidate, ...]) -> Failure | None:
-        context = self.context
-        total_ends = asyncio.get_running_loop().time() + context.settings.deadlines.total_s
+        context, deadlines = self.context, self.context.deadlines
         try:
-            with context.deadlines.until(total_ends):
+            with deadlines.until(deadlines.now() + context.settings.deadlines.total_s):
                 response = self.response = await self.send()
                 if not is_as_asked(response, _JSON) and (
                     failure := await self.refusal(response, _JSON)

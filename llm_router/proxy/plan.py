@@ -53,31 +53,37 @@ async def make_plan(
         decision = Decision(DIRECT, "direct", rule=f"the client named {asked.model_id}")
         lineup = Lineup((asked.model_id,), config, catalog, keep_gone=True)
         return Plan(decision, lineup.chain(body.needs))
+    prompt = judged = None
     if isinstance(asked, Forced):
         decision = Decision(asked.category, "forced", rule="the client named the category")
-        models = config.categories[asked.category].models
-        return Plan(decision, line_up(models, config, catalog).chain(body.needs))
-    prompt = judged = None
-    if body.has_tools and settings.classifier.tools == "category":
+        session = None
+    elif body.has_tools and settings.classifier.tools == "category":
         decision = Decision(TOOLS, "tools", rule="the request carries tools")
     else:
         prompt = peel(body.messages, has_tools=body.has_tools)
         decision = judged = await classifier.decide(prompt, config, book)
-    sticks_to = None if prompt is not None and prompt.chore else session
-    held = None
-    if sticks_to is not None:
-        held = sticks_to.held(is_new=_is_new(prompt or peel(body.messages)), config=config)
-    kept = None if held is None else in_session(decision, held)
-    models = config.categories[(kept or decision).category].models
-    if held is not None and kept is not None:
-        decision, models = kept, _with_first(held.model, models, config)
+        if prompt.chore:
+            session = None
+    models = config.categories[decision.category].models
+    if session is not None:
+        decision, models = _kept(session, prompt or peel(body.messages), decision, models, config)
     chain = line_up(models, config, catalog).chain(body.needs)
-    return Plan(decision, chain, prompt, judged, sticks_to)
+    return Plan(decision, chain, prompt, judged, session)
 
 
-def _is_new(prompt: Prompt) -> bool:
-    """Whether the conversation begins here."""
-    return not (prompt.has_history or prompt.is_step)
+def _kept(
+    session: Session,
+    prompt: Prompt,
+    decision: Decision,
+    models: tuple[str, ...],
+    config: RoutingConfig,
+) -> tuple[Decision, tuple[str, ...]]:
+    """Return what is decided where a session may have a model, and the category's models."""
+    held = session.held(is_new=not (prompt.has_history or prompt.is_step), config=config)
+    kept = None if held is None else in_session(decision, held)
+    if held is None or kept is None:
+        return decision, models
+    return kept, _with_first(held.model, config.categories[kept.category].models, config)
 
 
 def _with_first(model_id: str, models: tuple[str, ...], config: RoutingConfig) -> tuple[str, ...]:

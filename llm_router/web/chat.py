@@ -97,7 +97,7 @@ class Chats:
         """Answer through the outlet, and see to it that there is a row. Raises HttpError,
         ClientGone or ResponseCut where there is no answer.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self.deadlines.loop)
         assert task is not None
         self.in_flight.add(task, exchange)
         try:
