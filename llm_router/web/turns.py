@@ -45,14 +45,17 @@ class Turns:
         """Tell the others how many this worker has."""
         self._have[self._place] = connections + 1
 
+    def has_taken_one(self) -> None:
+        self._have[self._place] += 1
+
     def leaves(self, place: int) -> None:
         """Note that nobody is at that place any more."""
         self._have[place] = 0
 
-    def is_ours(self, connections: int) -> bool:
+    def is_ours(self) -> bool:
         """Return whether nobody has clearly fewer; an eighth less is as good as equal."""
-        others = (have - 1 for at, have in enumerate(self._have) if have and at != self._place)
-        return all(connections <= other + other // 8 for other in others)
+        fewest = min((have for have in self._have if have), default=0)
+        return self._have[self._place] <= fewest + fewest // 8
 
 
 class FairSite(web.BaseSite):
@@ -65,7 +68,6 @@ class FairSite(web.BaseSite):
         self._factory = runner.server
         self._sock = sock
         self._turns = turns
-        self._connections = 0  # counted at times, and those since
         self._timers: dict[Callable[[], None], asyncio.TimerHandle] = {}
 
     @property
@@ -87,8 +89,7 @@ class FairSite(web.BaseSite):
         await super().stop()
 
     def _count(self) -> None:
-        self._connections = len(self._clients())
-        self._turns.has(self._connections)
+        self._turns.has(len(self._clients()))
         self._after(_COUNT_S, self._count)
 
     def _watch(self) -> None:
@@ -99,7 +100,7 @@ class FairSite(web.BaseSite):
         self._after(seconds, then)
 
     def _one_waits(self) -> None:
-        if self._turns.is_ours(self._connections):
+        if self._turns.is_ours():
             self._take()
         else:  # the same connection has woken up the others
             self._rest(_GIVE_WAY_S, self._take_after_all)
@@ -118,8 +119,7 @@ class FairSite(web.BaseSite):
             log.error("no connections can be taken for %g s: %s", _NO_ROOM_S, exc.strerror)
             self._rest(_NO_ROOM_S, self._watch)
             return
-        self._connections += 1
-        self._turns.has(self._connections)
+        self._turns.has_taken_one()
         launch(self._serve(sock), name="connection")
 
     async def _serve(self, sock: socket.socket) -> None:

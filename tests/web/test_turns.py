@@ -115,14 +115,14 @@ def test_nobody_gives_way_to_a_worker_that_has_left() -> None:
     crew = Turns.among(3)
     first, second = (Turns(os.dup(crew.fd), place) for place in (0, 1))
     first.has(100)
-    assert first.is_ours(100)  # alone
+    assert first.is_ours()  # alone
     second.has(90)
-    assert first.is_ours(100)  # an eighth less is as good as equal
+    assert first.is_ours()  # an eighth less is as good as equal
     second.has(80)
-    assert not first.is_ours(100)
-    assert second.is_ours(80)
+    assert not first.is_ours()
+    assert second.is_ours()
     crew.leaves(1)
-    assert first.is_ours(100)
+    assert first.is_ours()
 
 
 async def test_out_of_descriptors_it_says_so_and_takes_connections_later(
