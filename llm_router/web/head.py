@@ -36,16 +36,20 @@ class Form(Struct, frozen=True, gc=False):
     """
 
     length_at: int
+    behind_bytes: int  # what follows the digits
     rest: frozenset[bytes]  # one
 
-    def body_bytes(self, head: bytes) -> int | None:
-        """Return the length that a whole head says if it is of this form, else None."""
+    def read(self, data: bytes) -> tuple[int, int] | None:
+        """Return how long the body will be and where it begins.
+
+        None unless `data` begins with a whole head of this form.
+        """
         start = self.length_at
-        end = head.find(b"\r", start)
-        rest, digits = head[:start] + head[end:], head[start:end]
-        if rest not in self.rest:
+        digits_end = data.find(b"\r", start)
+        end, digits = digits_end + self.behind_bytes, data[start:digits_end]
+        if data[:start] + data[digits_end:end] not in self.rest:
             return None
-        return int(digits) if digits.isdigit() and len(digits) <= _LENGTH_DIGITS else None
+        return (int(digits), end) if digits.isdigit() and len(digits) <= _LENGTH_DIGITS else None
 
 
 def form_of(head: bytes) -> Form | None:
@@ -53,7 +57,9 @@ def form_of(head: bytes) -> Form | None:
     start = head.lower().find(_LENGTH) + len(_LENGTH)
     end = head.find(b"\r", start)
     is_usual = start >= len(_LENGTH) and head[start:end].isdigit()
-    return Form(start, frozenset({head[:start] + head[end:]})) if is_usual else None
+    if not is_usual:
+        return None
+    return Form(start, len(head) - end, frozenset({head[:start] + head[end:]}))
 
 
 def may_be_chat(data: bytes) -> bool:

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 _AHEAD_BYTES = 64 * 1024  # what a client may send before its former answer is complete
 _END_OF_HEAD = b"\r\n\r\n"
+_JSON = f"Content-Type: {JSON['Content-Type']}\r\n"
 
 
 class Service(Struct, frozen=True):
@@ -105,7 +106,8 @@ class Lane(asyncio.Protocol):
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         if self._missing or status in CLOSING:  # what is left of a body is not worth waiting for
             self._closes = True
-        self._write(status, {**JSON, **headers}, f"Content-Length: {len(body)}\r\n", body)
+        content_type = "" if "Content-Type" in headers else _JSON
+        self._write(status, headers, f"{content_type}Content-Length: {len(body)}\r\n", body)
         self._is_whole = True
         if self._writable is not None:
             await self.drain()
@@ -130,8 +132,8 @@ class Lane(asyncio.Protocol):
         if self._has_begun:
             raise ConnectionError("The answer has begun; it can only be cut.")
         transport = self._open_transport()
-        self._closes = self._closes or self._service.is_ending()
-        transport.write(render_head(status, headers, framing, closes=self._closes) + body)
+        closes = self._closes = self._closes or self._service.is_ending()
+        transport.write(render_head(status, headers, framing, closes=closes) + body)
         self._has_begun = True
 
     def _open_transport(self) -> asyncio.Transport:
@@ -152,18 +154,17 @@ class Lane(asyncio.Protocol):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def data_received(self, data: bytes) -> None:
-        if self._closes and not self._is_busy:
-            return
-        if self._missing:
+        if not self._is_busy:
+            if not self._closes:
+                self._next(self._ahead + data)
+        elif self._missing:
             self._take(data)
             if not self._missing and self._arrived is not None and not self._arrived.done():
                 self._arrived.set_result(None)
-            return
-        self._ahead += data
-        if not self._is_busy:
-            self._next()
-        elif len(self._ahead) > _AHEAD_BYTES and self.transport is not None:
-            self.transport.pause_reading()
+        else:
+            self._ahead += data
+            if len(self._ahead) > _AHEAD_BYTES and self.transport is not None:
+                self.transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
@@ -182,36 +183,18 @@ class Lane(asyncio.Protocol):
 
     # From one request to the next
 
-    def _next(self) -> None:
-        """Begin with the request in `_ahead`, if its head is whole, or leave it to others."""
-        ahead = self._ahead
-        end = ahead.find(_END_OF_HEAD, 0, LIMIT_BYTES)
-        if end >= 0:
-            end += len(_END_OF_HEAD)
-            body_bytes = self._read_head(ahead[:end])
-            if body_bytes is not None and body_bytes <= self._service.body_bytes:
-                self._begin(body_bytes, ahead[end:])
-                return
-        elif len(ahead) < LIMIT_BYTES and may_be_chat(ahead):
-            self.pace.received(self._loop.time())
-            return
-        self._leave()
-
-    def _read_head(self, raw: bytes) -> int | None:
-        """Return how long the body will be; None unless the head is an ordinary one."""
+    def _next(self, data: bytes) -> None:
+        """Begin with the request that `data` begins with, or leave the connection to others."""
         form = self._form
-        if form is not None and (body_bytes := form.body_bytes(raw)) is not None:
-            return body_bytes
-        head = parse_head(raw)
-        if head is None:
-            return None
-        self.headers, self.preface = head.headers, None
-        self._form, self._keeps_alive = form_of(raw), head.keeps_alive
-        return head.body_bytes
-
-    def _begin(self, body_bytes: int, rest: bytes) -> None:
-        self._ahead, self._missing = b"", body_bytes
-        self._take(rest)
+        read = None if form is None else form.read(data)
+        if read is None:
+            read = self._read_head(data)
+        if read is None or read[0] > self._service.body_bytes:
+            self._wait(data)
+            return
+        self._missing, begins = read
+        self._ahead = b""
+        self._take(data[begins:])
         self.pace.begins()
         self._has_begun = self._is_whole = False
         self._closes = not self._keeps_alive
@@ -221,6 +204,24 @@ class Lane(asyncio.Protocol):
         elif self._next_begins is not None:
             self._next_begins.set_result(None)
             self._next_begins = None
+
+    def _wait(self, data: bytes) -> None:
+        """Wait for the rest of a head, unless what there is of it is not ordinary."""
+        self._ahead = data
+        is_whole = data.find(_END_OF_HEAD, 0, LIMIT_BYTES) >= 0
+        if is_whole or len(data) >= LIMIT_BYTES or not may_be_chat(data):
+            self._leave()
+        else:
+            self.pace.received(self._loop.time())
+
+    def _read_head(self, data: bytes) -> tuple[int, int] | None:
+        """Return how long the body will be, and where it begins; None without an ordinary head."""
+        end = data.find(_END_OF_HEAD, 0, LIMIT_BYTES) + len(_END_OF_HEAD)
+        if end < len(_END_OF_HEAD) or (head := parse_head(data[:end])) is None:
+            return None
+        self.headers, self.preface = head.headers, None
+        self._form, self._keeps_alive = form_of(data[:end]), head.keeps_alive
+        return head.body_bytes, end
 
     def _take(self, data: bytes) -> None:
         """Add what was read to the body; what follows it belongs to the next request."""
@@ -267,9 +268,9 @@ class Lane(asyncio.Protocol):
             transport.close()
             return False
         self.pace.rests(now)
-        transport.resume_reading()
         if self._ahead:
-            self._next()
+            transport.resume_reading()
+            self._next(self._ahead)
         return True
 
     def _leave(self) -> None:

@@ -14,7 +14,7 @@ _PLAIN = "".join(f"{name}: {value}\r\n" for name, value in PLAIN_HEADERS.items()
 def render_head(
     status: int, headers: Mapping[str, str], framing: str, *, closes: bool = False
 ) -> bytes:
-    """Return status line, headers and the blank line; `framing` is a whole header line.
+    """Return status line, headers and the blank line; `framing` is whole header lines.
 
     ValueError if one header could be taken for two.
     """
