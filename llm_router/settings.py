@@ -10,7 +10,7 @@ from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-ADMIN_NAME = "admin"  # whose requests those with the admin key are, in the ledger
+ADMIN_NAME = "admin"  # what the ledger calls whoever has the admin key
 _NAMED_KEY = re.compile(r"([a-z0-9][a-z0-9_-]{0,31}):(.+)", re.DOTALL)
 
 Port = Annotated[int, Field(ge=0, le=65535)]

@@ -82,7 +82,7 @@ def read_toml(path: Path) -> Source:
             raise SettingsError(f"{path}, {section}: must be a section, written [{section}].")
         for key, value in entries.items():
             _known_key(path, section, key)
-            # TOML has no null: an empty text stands for a key that there is not.
+            # TOML has no null: an empty text stands for a value that is not set.
             if value != "" or SECTIONS[section].model_fields[key].default is not None:
                 values[f"{section}.{key}"] = Given(value, f"{path}, [{section}] {key}")
     return Source(values, document)
