@@ -19,6 +19,7 @@ from llm_router.settings import Settings
 from llm_router.settings_load import Loaded, check_start, require_api_key
 from llm_router.settings_sources import KEYS
 from llm_router.storage.lock import check_place
+from llm_router.upstream.origin import check_way
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,6 +72,7 @@ def problems_of(loaded: Loaded) -> list[str]:
     for check in (
         lambda: check_start(loaded.settings, loaded.sources),
         lambda: require_api_key(loaded.settings),
+        lambda: check_way(loaded.settings.upstream.base_url),
         lambda: check_place(loaded.settings.ledger.path),
     ):
         try:

@@ -22,6 +22,7 @@ from llm_router.platform import forbid_core_dumps
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 from llm_router.settings_load import Loaded, check_start, require_api_key
+from llm_router.upstream.origin import check_way
 from llm_router.workers.run import serve
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ def _loaded(args: argparse.Namespace) -> Loaded:
     loaded = load(args, is_quiet=True)
     check_start(loaded.settings, loaded.sources)
     require_api_key(loaded.settings)
+    check_way(loaded.settings.upstream.base_url)
     return loaded
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import aiohappyeyeballs
 from yarl import URL
 
-from llm_router.errors import UpstreamError
+from llm_router.errors import SettingsError, UpstreamError
 from llm_router.routing.failures import FailureClass
 
 P = TypeVar("P", bound=asyncio.Protocol)
@@ -28,6 +28,7 @@ class Origin:
     """Where `base_url` lives. Proxy settings and certificates are read once: both are slow.
 
     HTTPS_PROXY, HTTP_PROXY, NO_PROXY and SSL_CERT_FILE are honoured; TLS is always verified.
+    Raises SettingsError for one of these that cannot be used.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -112,8 +113,22 @@ class Origin:
             raise UpstreamError(FailureClass.TRANSPORT, message)
 
 
+def check_way(base_url: str) -> None:
+    """Raise the SettingsError that an origin there would, before anything has begun."""
+    Origin(base_url)
+
+
 def _tls_context() -> ssl.SSLContext:
     context = ssl.create_default_context()
+    if file := os.environ.get("SSL_CERT_FILE"):
+        # The default context has read it, and says nothing if it could not.
+        try:
+            context.load_verify_locations(file)
+        except OSError as exc:
+            is_read = isinstance(exc, ssl.SSLError)
+            why = "it holds no certificates in PEM" if is_read else exc.strerror
+            where = f"environment, SSL_CERT_FILE: {file}"
+            raise SettingsError(f"{where} cannot be used: {why}.") from exc
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -128,5 +143,14 @@ def _credentials(proxy: URL | None) -> dict[str, str]:
 def _proxy_for(url: URL) -> URL | None:
     if url.host is None or urllib.request.proxy_bypass(url.host):
         return None
-    proxy = urllib.request.getproxies().get(url.scheme)
-    return URL(proxy) if proxy else None
+    given = urllib.request.getproxies().get(url.scheme)
+    if not given:
+        return None
+    try:
+        proxy = URL(given if "://" in given else f"http://{given}")
+        if proxy.scheme == "http" and proxy.host:
+            return proxy
+    except ValueError:
+        pass
+    name = f"{url.scheme.upper()}_PROXY"
+    raise SettingsError(f"environment, {name}: must be like http://user:password@proxy:3128.")

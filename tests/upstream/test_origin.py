@@ -5,6 +5,7 @@ import errno
 
 import pytest
 
+from llm_router.errors import SettingsError
 from llm_router.routing.failures import FailureClass
 from llm_router.upstream.origin import Origin
 from tests.fakes.chaos import HANG, REQUEST, running_chaos
@@ -58,6 +59,25 @@ def test_the_host_header_names_a_port_only_where_it_is_unusual(url: str, authori
 
 
 # Proxies
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://127.0.0.1:99999", "https://proxy:1", "socks5://me:hunter2@proxy:1", "http://"]
+)
+def test_a_proxy_that_cannot_be_used_is_refused_at_once(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(SettingsError, match="environment, HTTPS_PROXY: must be like") as caught:
+        Origin("https://openrouter.test/api/v1")
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_proxy_may_be_named_without_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running_chaos([REQUEST, OK, HANG]) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.removeprefix("http://"))
+        async with calling("http://openrouter.test") as client:
+            await client.chat(BODY)
 
 
 async def test_a_proxy_of_the_environment_gets_the_whole_address(

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from llm_router.errors import SettingsError
 from llm_router.routing.failures import FailureClass
+from llm_router.upstream.origin import Origin
 from tests.fakes.chaos import HANG, running_chaos
 from tests.upstream.conftest import calling, failure
 
@@ -116,6 +118,22 @@ async def test_a_certificate_of_the_operator_is_trusted(
             response = await client.chat(BODY)
             assert (response.status, await response.body()) == (200, b"ok")
         assert received[0].startswith(b"POST /api/v1/chat/completions HTTP/1.1\r\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "No such file or directory"), ("x", "it holds no certificates in PEM")],
+    ids=["missing", "none in it"],
+)
+def test_certificates_that_cannot_be_read_are_refused_at_once(
+    content: str | None, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ca.pem"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(SettingsError, match=f"SSL_CERT_FILE: .*ca.pem cannot be used: {why}"):
+        Origin("https://openrouter.test/api/v1")
 
 
 async def test_a_certificate_for_another_name_is_refused(
