@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import errno
+import ipaddress
 import os
 import re
 import socket
@@ -133,6 +134,13 @@ def _tls_context() -> ssl.SSLContext:
     return context
 
 
+def _is_here(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _credentials(proxy: URL | None) -> dict[str, str]:
     if proxy is None or not proxy.user:
         return {}
@@ -142,6 +150,9 @@ def _credentials(proxy: URL | None) -> dict[str, str]:
 
 def _proxy_for(url: URL) -> URL | None:
     if url.host is None or urllib.request.proxy_bypass(url.host):
+        return None
+    # No proxy can reach this machine for us; a demo begins behind any.
+    if url.scheme == "http" and _is_here(url.host):
         return None
     given = urllib.request.getproxies().get(url.scheme)
     if not given:
