@@ -9,12 +9,13 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Callable
 
 from llm_router.cli.arguments import whole
 from llm_router.demo.upstream import DemoUpstream, serve
 from llm_router.errors import RouterError
 from llm_router.listening import reason
+from llm_router.loop import on_signals
+from llm_router.loop import run as run_loop
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,31 +44,18 @@ def run(args: argparse.Namespace) -> int:
     try:
         # A hundred calls are enough to look at; a benchmark must not fill the memory.
         demo = DemoUpstream(gone=args.gone, gap_ms=args.gap, keep=100)
-        with asyncio.Runner(loop_factory=_fastest_loop()) as runner:
-            runner.run(_serve(demo, args.host, args.port))
+        run_loop(_serve(demo, args.host, args.port))
     except OSError as exc:
         raise RouterError(f"cannot listen on {args.host}:{args.port}: {reason(exc)}") from exc
     except KeyboardInterrupt:
-        # Ctrl-C where the loop takes no signal handlers.
-        return 0
+        return 0  # Ctrl-C where the loop takes no signal handlers
     return 0
-
-
-def _fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
 
 
 async def _serve(demo: DemoUpstream, host: str, port: int) -> None:
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
     async with serve(demo, host=host, port=port):
-        if sys.platform != "win32":
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, stop.set)
+        on_signals(stop.set, signal.SIGINT, signal.SIGTERM)
         sys.stdout.write(f"demo upstream: OpenRouter at {demo.url}, Ollama at {demo.ollama_url}\n")
         sys.stdout.flush()
         await stop.wait()
