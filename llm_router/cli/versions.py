@@ -11,6 +11,11 @@ from aiohttp import http_parser
 
 from llm_router import __version__
 
+NO_STRICT_PARSER = (
+    "aiohttp runs without its C parser, which is the strict one; unset AIOHTTP_NO_EXTENSIONS, or "
+    "install aiohttp from a wheel"
+)
+
 _REQUIREMENT = re.compile(r"([\w.-]+)>=([\d.]+)(;.*)?")
 _WAL_BUG = "has the WAL bug fixed in 3.51.3; harmless while only the router writes the database"
 _MISSING = "missing"
@@ -46,12 +51,6 @@ def version_problems(found: dict[str, Any]) -> list[str]:
     if found["aiohttp parser"] != "C":
         problems.append(NO_STRICT_PARSER)
     return problems
-
-
-NO_STRICT_PARSER = (
-    "aiohttp runs without its C parser, which is the strict one; unset AIOHTTP_NO_EXTENSIONS, or "
-    "install aiohttp from a wheel"
-)
 
 
 def has_strict_parser() -> bool:
