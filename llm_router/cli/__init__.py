@@ -8,24 +8,15 @@ expected is a RouterError, told in one line.
 import argparse
 import difflib
 import importlib
-import json
 import keyword
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from llm_router import __version__
 from llm_router.collector import paused
 from llm_router.errors import RouterError
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
-    from rich.table import Table
-
-    from llm_router.settings_load import Loaded
 
 GROUPS: dict[str, dict[str, str]] = {
     "Serve": {
@@ -79,70 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 141
     except KeyboardInterrupt:
         return 130
-
-
-def settings_options(parser: argparse.ArgumentParser) -> None:
-    """Add --config and --env-file, which `load` reads."""
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help="settings file (default: config.toml, if any)"
-    )
-    parser.add_argument(
-        "--env-file", type=Path, metavar="FILE", help="environment file (default: .env, if any)"
-    )
-
-
-def address_options(parser: argparse.ArgumentParser) -> None:
-    """Add --host and --port, which `load` puts above every other source."""
-    from llm_router.cli.arguments import whole
-
-    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument(
-        "--port", type=whole(0, 65_535), help="TCP port; 0 takes any free one (default: 3456)"
-    )
-
-
-def load(args: argparse.Namespace, *, is_quiet: bool = False, **sources: Any) -> "Loaded":
-    """Load settings as the arguments say; what is doubtful about them goes to stderr.
-
-    `is_quiet` leaves that to the caller; `sources` is passed on to `settings_load.load`.
-    """
-    from llm_router import settings_load
-
-    options = {
-        f"server.{name}": value
-        for name in ("host", "port")
-        if (value := getattr(args, name, None)) is not None
-    }
-    loaded = settings_load.load(
-        config_file=getattr(args, "config", None),
-        env_file=getattr(args, "env_file", None),
-        options=options,
-        **sources,
-    )
-    for warning in () if is_quiet else loaded.warnings:
-        sys.stderr.write(f"llm-router: warning: {warning}\n")
-    return loaded
-
-
-def write_json(value: Any) -> None:
-    """Print what `--json` promises: one document, readable by people too."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def print_table(table: "Table") -> None:
-    """Print as wide as the terminal is; a pipe or a file gets whole lines."""
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 240).print(table)
-
-
-def progress() -> "Progress":
-    """Return a bar on stderr, seen by people only and gone when the work is done."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    return Progress(console=console, transient=True, disable=not console.is_terminal)
 
 
 def _run(arguments: list[str]) -> int:

@@ -12,7 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 from llm_router import platform
-from llm_router.cli import load, progress, settings_options, write_json
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import progress, write_json
 from llm_router.errors import StorageError
 from llm_router.storage.migrate import connect_readonly
 from llm_router.storage.trouble import TROUBLE, explain, explain_os
@@ -22,7 +23,7 @@ _PAGES_PER_STEP = 2048
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the copy; must not exist yet")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     settings_options(parser)
 
 

@@ -25,8 +25,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from llm_router import platform
-from llm_router.cli import load, print_table, write_json
 from llm_router.cli.ledger_file import ledger_options
+from llm_router.cli.options import json_option, load
+from llm_router.cli.output import print_table, write_json
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import SystemClock
 from llm_router.errors import NotFound
@@ -53,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", nargs="?", help="an alias, a full id, a gate, or all")
     states = "for force: open (nobody passes), closed (everybody does), off"
     parser.add_argument("state", nargs="?", choices=("open", "closed", "off"), help=states)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     ledger_options(parser)
     parser.set_defaults(wrong_usage=parser.error)
 

@@ -12,7 +12,8 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from llm_router.cli import load, print_table, settings_options, write_json
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import print_table, write_json
 from llm_router.cli.seed import ignored
 from llm_router.errors import SettingsError, StorageError
 from llm_router.settings import Settings
@@ -23,7 +24,7 @@ from llm_router.upstream.origin import check_way
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     settings_options(parser)
 
 

@@ -14,12 +14,13 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.arguments import whole
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import print_table, write_json
 from llm_router.cli.server import ask, server_url
 from llm_router.errors import DocumentError, SettingsError
 from llm_router.routing.config import ConfigHolder, RoutingConfig
-from llm_router.routing.document import changes, from_toml, parse, to_dict, to_toml
+from llm_router.routing.document import Change, changes, from_toml, parse, to_dict, to_toml
 from llm_router.settings_load import Loaded
 from llm_router.storage.config import ConfigStore, Edit, Version, current, history
 from llm_router.storage.sqlite import open_database, open_reader
@@ -37,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
         action.set_defaults(run_action=run_action)
-        action.add_argument("--json", action="store_true", help="print JSON")
+        json_option(action)
         settings_options(action)
         if name == "apply":
             action.add_argument(
@@ -95,7 +96,7 @@ def change(loaded: Loaded, action: str, edit: Edit) -> tuple[RoutingConfig, Rout
 def print_changes(before: RoutingConfig, after: RoutingConfig, *, is_dry_run: bool = False) -> None:
     """Say in lines what a change did, or would do."""
     for one in changes(to_dict(before), to_dict(after)):
-        sys.stdout.write(f"{one.path}: {_short(one.before)} -> {_short(one.after)}\n")
+        sys.stdout.write(f"{_line(one)}\n")
     if is_dry_run:
         sys.stdout.write("nothing was changed (--dry-run)\n")
     elif after.version == before.version:
@@ -139,8 +140,7 @@ def _history(args: argparse.Namespace) -> int:
     table.add_column("changed", overflow="fold")
     for version in versions:
         # The first version has everything as a change, which says nothing.
-        changed = [f"{c.path}: {_short(c.before)} -> {_short(c.after)}" for c in version.changes]
-        shown = "\n".join(changed) if version.version > 1 else ""
+        shown = "\n".join(map(_line, version.changes)) if version.version > 1 else ""
         row = (str(version.version), version.at, version.actor, version.action, shown)
         table.add_row(*map(escape, row))
     print_table(table)
@@ -195,7 +195,12 @@ def _parsed(answer: dict[str, Any]) -> RoutingConfig:
     return parse(document, version=answer["version"])
 
 
-def _short(value: Any) -> str:
+def _line(change: Change) -> str:
+    return f"{change.path}: {_short(change.before)} -> {_short(change.after)}"
+
+
+def _short(value: str | list[str] | None) -> str:
     if value is None:
         return "none"
-    return ", ".join(value) or "empty" if isinstance(value, list) else value or "empty"
+    text = ", ".join(value) if isinstance(value, list) else value
+    return text or "empty"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from llm_router.cli import address_options, load
 from llm_router.cli.demo_ledger import own_ledger
+from llm_router.cli.options import address_options, load
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.demo.upstream import serve as serve_upstream
 from llm_router.logs import set_up_logging

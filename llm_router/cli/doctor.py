@@ -14,8 +14,10 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from llm_router.cli import load, reach, settings_options, write_json
+from llm_router.cli import reach
 from llm_router.cli.check_config import problems_of, shown
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import write_json
 from llm_router.cli.seed import ignored
 from llm_router.cli.versions import version_problems, versions
 from llm_router.errors import RouterError
@@ -28,7 +30,7 @@ from llm_router.storage.trouble import TROUBLE, explain
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     parser.add_argument("--network", action="store_true", help="ask OpenRouter and Ollama, too")
     settings_options(parser)
 
@@ -116,7 +118,8 @@ def _facts(loaded: Loaded, problems: list[str], *, is_online: bool) -> dict[str,
             "openrouter": upstream,
             "ollama": asyncio.run(reach.ollama(settings))[0],
         }
-        problems += [] if is_well else [upstream]
+        if not is_well:
+            problems.append(upstream)
     return facts
 
 

@@ -18,25 +18,23 @@ Exit status: 0 done, 1 a file or a setting that cannot be used, or a mode that d
 import argparse
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress
-from rich.table import Table
 
-from llm_router.classify.evaluation import Evaluation, Part, Result, evaluate
+from llm_router.classify.evaluation import Result, evaluate
 from llm_router.classify.labelled import TOOLS, BadLine, Labelled, read_labelled
 from llm_router.classify.own import labels_of
-from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
 from llm_router.cli.explain import stored_catalog
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import progress, write_json
+from llm_router.cli.scores import print_scores
 from llm_router.cli.trial import Trial, open_trial
-from llm_router.ledger.report import printable, usd
+from llm_router.ledger.report import usd
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Mode, Settings
 from llm_router.settings_load import require_api_key
@@ -53,7 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--misses", type=Path, metavar="FILE", help="write what was decided wrongly, a line each"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     settings_options(parser)
 
 
@@ -75,7 +73,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         write_json({"file": str(args.file), "mode": mode, **scores.as_json(), **_spent(trial)})
     else:
-        _print(scores, f"{args.file}, mode {mode}", trial)
+        print_scores(scores, f"{args.file}, mode {mode}")
+        _print_spent(trial)
     if mode in _ASKING_MODES and mode not in scores.decided_by:
         why = ", ".join(scores.skipped) or "no prompt has text"
         sys.stderr.write(f"llm-router: {mode} decided none of the prompts ({why})\n")
@@ -108,20 +107,12 @@ async def _decide(
     settings: Settings, config: RoutingConfig, given: Sequence[Labelled]
 ) -> tuple[list[Result], Trial]:
     catalog = await stored_catalog(settings)
-    console = Console(stderr=True)
-    progress = Progress(
-        *Progress.get_default_columns(),
-        MofNCompleteColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    with progress:
-        task = progress.add_task("waiting for Ollama", total=None)
+    with progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
+        task = bar.add_task("waiting for Ollama", total=None)
         async with open_trial(settings, config, catalog) as trial:
             await trial.until_ready()
-            progress.update(task, description="deciding", total=len(given))
-            results = await trial.run(given, lambda: progress.advance(task))
+            bar.update(task, description="deciding", total=len(given))
+            results = await trial.run(given, lambda: bar.advance(task))
     return results, trial
 
 
@@ -154,69 +145,8 @@ def _spent(trial: Trial) -> dict[str, Any]:
     return {"calls": trial.calls, "cost_usd": None if cost is None else usd(cost)}
 
 
-def _print(scores: Evaluation, title: str, trial: Trial) -> None:
-    prompts = "1 prompt" if scores.prompts == 1 else f"{scores.prompts:,} prompts"
-    sys.stdout.write(
-        f"{title}: {prompts}, accuracy {scores.accuracy:.3f}, macro-F1 {scores.macro_f1:.3f}\n"
-    )
-    print_table(_classes(scores))
-    print_table(_confusion(scores))
-    if scores.bands:
-        print_table(_calibration(scores))
-    for heading, parts in (
-        ("decided by", scores.decided_by),
-        ("language", scores.languages),
-        ("source", scores.sources),
-    ):
-        if parts:
-            print_table(_divided(heading, parts))
-    times = "  ".join(f"{name} {ms:.2f}" for name, ms in scores.latency_ms.items())
-    sys.stdout.write(f"milliseconds  {times}\n")
-    if scores.skipped:
-        reasons = "; ".join(f"{reason} ({n})" for reason, n in scores.skipped.items())
-        sys.stdout.write(f"skipped       {reasons}\n")
+def _print_spent(trial: Trial) -> None:
     if trial.calls:
         cost = trial.cost.nanousd
         shown = "unknown so far" if cost is None else f"{usd(cost):.6f} USD"
         sys.stdout.write(f"cost          {trial.calls:,} calls to OpenRouter, {shown}\n")
-
-
-def _classes(scores: Evaluation) -> Table:
-    table = _table("category", "prompts", "precision", "recall", "F1", "sent there", "share")
-    for name, score in scores.classes.items():
-        shares = (f"{value:.3f}" for value in (score.precision, score.recall, score.f1))
-        share = f"{score.predicted / scores.prompts:.1%}"
-        table.add_row(escape(name), f"{score.support:,}", *shares, f"{score.predicted:,}", share)
-    return table
-
-
-def _confusion(scores: Evaluation) -> Table:
-    table = _table("label ↓  decided →", *map(escape, scores.confusion))
-    for label, row in scores.confusion.items():
-        table.add_row(escape(label), *(f"{count:,}" for count in row.values()))
-    return table
-
-
-def _calibration(scores: Evaluation) -> Table:
-    table = _table("confidence", "prompts", "mean", "accuracy")
-    for band in scores.bands:
-        shares = (f"{value:.3f}" for value in (band.confidence, band.accuracy))
-        table.add_row(f"{band.low:g} to {band.high:g}", f"{band.prompts:,}", *shares)
-    table.caption = f"calibration error (ECE) {scores.calibration_error:.3f}"
-    return table
-
-
-def _divided(heading: str, parts: Mapping[str, Part]) -> Table:
-    table = _table(heading, "prompts", "accuracy", "macro-F1")
-    for name, part in parts.items():
-        shares = (f"{value:.3f}" for value in (part.accuracy, part.macro_f1))
-        table.add_row(escape(printable(name)), f"{part.prompts:,}", *shares)
-    return table
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=SIMPLE)
-    table.add_column(first)
-    for heading in numbers:
-        table.add_column(heading, justify="right")
-    return table

@@ -17,8 +17,9 @@ from rich.table import Table
 from llm_router.classify.base import NoBook
 from llm_router.classify.build import judge_of
 from llm_router.classify.hybrid import HybridClassifier
-from llm_router.cli import load, print_table, settings_options, write_json
 from llm_router.cli.config import in_force
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import print_table, write_json
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import SystemClock
 from llm_router.ledger.report import printable
@@ -40,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="router", help='as in a request (default: "router")')
     parser.add_argument("--tools", action="store_true", help="as if the request carried tools")
     parser.add_argument("--session", metavar="NAME", help="as if the request had this session_id")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llm_router.cli import load, settings_options, write_json
 from llm_router.cli.config import change, in_force, print_changes
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import write_json
 from llm_router.errors import SettingsError
 from llm_router.importer import Import, take
 from llm_router.routing.document import changes, to_dict
@@ -21,7 +22,7 @@ from llm_router.routing.names import safe
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, help="the router_config.json")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     settings_options(parser)
 
 
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
                 "dry_run": args.dry_run,
                 "taken": result.taken,
                 "not_understood": result.not_understood,
-                "changes": [{"path": c.path, "from": c.before, "to": c.after} for c in made],
+                "changes": [change.as_dict() for change in made],
             }
         )
     else:

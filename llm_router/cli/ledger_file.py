@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from llm_router.cli import load, settings_options
+from llm_router.cli.options import load, settings_options
 
 # A person waits longer for a report than a dashboard does.
 READ_LIMIT_S = 120.0

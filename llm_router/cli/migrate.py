@@ -6,13 +6,14 @@ Each migration runs once, in one transaction; a database from a newer version is
 import argparse
 import sys
 
-from llm_router.cli import load, settings_options, write_json
+from llm_router.cli.options import json_option, load, settings_options
+from llm_router.cli.output import write_json
 from llm_router.storage.lock import writer_lock
 from llm_router.storage.migrate import migrations, prepare
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     settings_options(parser)
 
 

@@ -14,9 +14,10 @@ import asyncio
 import sys
 from pathlib import Path
 
-from llm_router.cli import load, progress, write_json
 from llm_router.cli.arguments import moment
 from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
+from llm_router.cli.options import json_option, load
+from llm_router.cli.output import progress, write_json
 from llm_router.errors import StorageError
 from llm_router.storage.retention import Pruned, count_prunable, prune
 from llm_router.storage.sqlite import open_database, open_reader, running_server
@@ -30,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="90d, 2026-01-31, … (rows before that go; default: [ledger] retention_days ago)",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say how many rows would go")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     ledger_options(parser)
     parser.set_defaults(wrong_usage=parser.error)
 

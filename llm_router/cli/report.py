@@ -18,9 +18,9 @@ from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from llm_router.cli import print_table, write_json
 from llm_router.cli.arguments import moment
 from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
+from llm_router.cli.output import print_table, write_json
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import Group, csv_cell, is_over_attempts, printable, usd
 from llm_router.storage.reports import report

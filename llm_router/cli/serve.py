@@ -11,8 +11,8 @@ import logging
 import sys
 from collections.abc import Iterable
 
-from llm_router.cli import address_options, load, settings_options
 from llm_router.cli.demo_ledger import set_aside
+from llm_router.cli.options import address_options, load, settings_options
 from llm_router.cli.seed import ignored
 from llm_router.cli.versions import NO_STRICT_PARSER, has_strict_parser
 from llm_router.errors import RouterError

@@ -81,6 +81,9 @@ class Change:
     before: Any
     after: Any
 
+    def as_dict(self) -> dict[str, Any]:
+        return {"path": self.path, "from": self.before, "to": self.after}
+
 
 def parse(document: object, *, version: int = 0) -> RoutingConfig:
     """Return the configuration a document describes, or raise DocumentError."""

@@ -45,7 +45,7 @@ class Version:
             "at": self.at,
             "actor": self.actor,
             "action": self.action,
-            "changes": [{"path": c.path, "from": c.before, "to": c.after} for c in self.changes],
+            "changes": [change.as_dict() for change in self.changes],
         }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from llm_router.cli import load
+from llm_router.cli.options import load
 from llm_router.cli.seed import ignored
 from llm_router.routing.document import from_toml
 from tests.cli.conftest import Run
