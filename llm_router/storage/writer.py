@@ -6,6 +6,7 @@ goes away leaves its job to finish.
 
 import asyncio
 import logging
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,12 @@ log = logging.getLogger(__name__)
 
 # `inserts.py` has seven of each kind; to prepare one takes longer than what it does.
 _STATEMENTS = 256
+
+# What is written to a file without a name is lost with the process. In the journal it is not.
+_AWAY = (
+    "database {path} was deleted, moved or replaced while the router runs; "
+    "put it back, or restart the router, which takes up what waits in the journal"
+)
 
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], T]
@@ -56,6 +63,7 @@ class Writer:
 
     def _run(self) -> None:
         connection: sqlite3.Connection | None = None
+        opened: os.stat_result | None = None
         while (item := self._jobs.get()) is not None:
             job, done = item
             result: object = None
@@ -63,6 +71,9 @@ class Writer:
             try:
                 if connection is None:
                     connection = _connect(self._path, self._busy_timeout_s)
+                    opened = _stat(self._path)
+                elif opened is not None and not _is_there(self._path, opened):
+                    raise StorageError(_AWAY.format(path=self._path))
                 result = _transact(connection, job)
             except TROUBLE as exc:
                 error = explain(self._path, exc)
@@ -97,6 +108,20 @@ def _transact(connection: sqlite3.Connection, job: Job[T]) -> T:
             connection.execute("ROLLBACK")
         raise
     return result
+
+
+def _stat(path: Path) -> os.stat_result:
+    return os.stat(path)  # noqa: PTH116 -- a third of the time, and asked for at every write
+
+
+def _is_there(path: Path, opened: os.stat_result) -> bool:
+    """Say whether the name still leads to the file that was opened."""
+    try:
+        return os.path.samestat(_stat(path), opened)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True  # whoever may not look there may write on in the open file
 
 
 def _nothing(connection: sqlite3.Connection) -> None: ...

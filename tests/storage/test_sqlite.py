@@ -1,5 +1,6 @@
 import asyncio
 import os
+import shutil
 import sqlite3
 import sys
 from collections.abc import AsyncIterator
@@ -135,6 +136,22 @@ async def test_a_database_that_another_program_locks_says_so(
             await database.transact(add)
         assert await names(database) == [], "reading goes on"
     await database.transact(add)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["moved", "replaced"])
+async def test_a_database_that_is_taken_away_gets_no_rows(
+    database: Database, path: Path, is_replaced: bool
+) -> None:
+    """F88: they used to be lost with the nameless file, while all was said to be well."""
+    away = path.with_suffix(".away")
+    shutil.move(path, away)
+    if is_replaced:
+        shutil.copy(away, path)
+    with pytest.raises(StorageError, match="deleted, moved or replaced"):
+        await database.transact(add)
+    shutil.move(away, path)
+    await database.transact(add)
+    assert len(await names(database)) == 1
 
 
 async def test_a_reader_can_not_write(database: Database, path: Path) -> None:
