@@ -57,7 +57,6 @@ BOUNDS = {
     "upstream/connection.py:Connection._body": "the pause of a connection whose reader is behind",
     "upstream/models.py:ModelList._doubted": "OpenRouter's model list, whose answer has a bound",
     "upstream/pool.py:Pool._idle": "as many as were in use at once; a minute later they are closed",
-    "upstream/response.py:UpstreamResponse._blocks": "the pause of a response that nobody reads",
     "upstream/sse.py:EventSplitter.rest": "the limit of one event",
     "web/answers.py:Answers._kept": "MAX_KEPT",
     "web/guesses.py:Guesses._addresses": "MAX_ADDRESSES",

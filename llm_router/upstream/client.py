@@ -43,7 +43,7 @@ class UpstreamClient:
         if settings.api_key is not None:
             headers["Authorization"] = f"Bearer {settings.api_key.get_secret_value()}"
         self._headers = _lines(headers)
-        chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}"
+        chat = f"POST {self._root}/chat/completions HTTP/1.1\r\n{self._headers}Content-Length: "
         self._chat = chat.encode("latin-1")
 
     def chat(
@@ -57,13 +57,15 @@ class UpstreamClient:
         The pieces of `body` are sent one behind the other. `headers` are added to ours; the caller
         vouches that they are printable.
         """
-        more = _lines(headers).encode("latin-1") if headers else b""
+        more = _lines(headers) if headers else ""
         length = sum(map(len, body))
-        head = b"%b%bContent-Length: %d\r\n\r\n" % (self._chat, more, length)
+        rest = f"{length}\r\n{more}\r\n".encode("latin-1")
         # One piece is written at once; of several, copying is dear only where they are long.
         if length <= _JOINED_BYTES:
-            return self._pool.send(b"".join((head, *body)), on_new_connection=on_new_connection)
-        return self._pool.send(head, *body, on_new_connection=on_new_connection)
+            return self._pool.send(
+                b"".join((self._chat, rest, *body)), on_new_connection=on_new_connection
+            )
+        return self._pool.send(self._chat, rest, *body, on_new_connection=on_new_connection)
 
     async def get_json(
         self, path: str, params: Mapping[str, str] | None = None, *, timeout_s: float

@@ -40,9 +40,9 @@ class Connection(asyncio.Protocol):
         self._closes = False
         self._is_paused = False
 
-    @property
     def is_open(self) -> bool:
-        return self._transport is not None and not self._transport.is_closing()
+        transport = self._transport
+        return transport is not None and not transport.is_closing()
 
     async def request(self, *pieces: bytes | memoryview) -> UpstreamResponse:
         """Send a request and return at the response's headers. Raises UpstreamError."""

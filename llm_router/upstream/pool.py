@@ -58,7 +58,7 @@ class Pool:
         oldest = self._loop.time() - IDLE_S
         while idle:
             connection = idle.pop()
-            if connection.idle_since > oldest and connection.is_open:
+            if connection.idle_since > oldest and connection.is_open():
                 return connection
             connection.abort()
         return None

@@ -30,8 +30,7 @@ class UpstreamResponse:
     """An answer whose body may still be arriving. Use it from one task; `close` it in the end."""
 
     __slots__ = (
-        "_blocks",
-        "_buffered",
+        "_buffer",
         "_connection",
         "_error",
         "_is_complete",
@@ -45,8 +44,7 @@ class UpstreamResponse:
         self.status = status
         self.headers = headers
         self._connection = connection
-        self._blocks: list[bytes] = []
-        self._buffered = 0
+        self._buffer = b""
         self._waiter: asyncio.Future[None] | None = None
         self._is_complete = False
         self._error: UpstreamError | None = None
@@ -63,7 +61,7 @@ class UpstreamResponse:
 
         Raises UpstreamError when the connection broke before the end.
         """
-        while not self._blocks:
+        while not self._buffer:
             if self._error is not None:
                 raise self._error
             if self._is_complete:
@@ -76,13 +74,10 @@ class UpstreamResponse:
         return self._taken()
 
     def _taken(self) -> bytes:
-        """Take out what has arrived, in one piece."""
-        blocks = self._blocks
-        block = b"".join(blocks)
-        blocks.clear()
-        if self._buffered > _BUFFER_LIMIT and not self._is_complete:
+        """Take out what has arrived."""
+        block, self._buffer = self._buffer, b""
+        if len(block) > _BUFFER_LIMIT and not self._is_complete:
             self._connection.resume()
-        self._buffered = 0
         return block
 
     def attach(self, sink: Sink) -> None:
@@ -101,7 +96,7 @@ class UpstreamResponse:
 
     async def body(self, limit: int = RESPONSE_LIMIT) -> bytes:
         """Return the whole body. Raises UpstreamError when it breaks off or is too long."""
-        if self._is_complete and self._buffered <= limit:
+        if self._is_complete and len(self._buffer) <= limit:
             return self._taken()
         blocks, size = [], 0
         while block := await self.block():
@@ -132,9 +127,8 @@ class UpstreamResponse:
         if self._sink is not None:
             self._sink.feed(block)
             return
-        self._blocks.append(block)
-        self._buffered += len(block)
-        if self._buffered > _BUFFER_LIMIT:
+        self._buffer += block  # what came first is not copied
+        if len(self._buffer) > _BUFFER_LIMIT:
             self._connection.pause()
         if self._waiter is not None:
             self._wake()

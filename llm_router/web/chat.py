@@ -125,7 +125,8 @@ class Chats:
         if len(self.in_flight) > settings.server.max_in_flight:
             raise Unavailable("The router answers as many requests as it may.", retry_after_s=1)
         body = parse_body(await asked.body(), preface.session)
-        session = session_of(self.sessions, body, preface.client_key)
+        kept = self.sessions
+        session = None if kept is None else session_of(kept, body, preface.client_key)
         name = body.session if session is None else session.name
         exchange.begin(body.model, body.is_stream, preface.client_key, name)
         config, catalog = self.config.current, self.catalog.current
