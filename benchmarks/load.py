@@ -19,11 +19,11 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks import answers, proc
-from benchmarks.loop import run
 from benchmarks.prompts import Kind, Shape, requests
 from benchmarks.response import Response
 from benchmarks.result import Result, median_and_p99
 from benchmarks.rewritten import Rewritten
+from llm_router.loop import run
 from llm_router.tasks import launch
 
 _GOLDEN = 0.618  # its multiples spread evenly, however many there are

@@ -4,10 +4,9 @@ import os
 import platform
 import re
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import loop
 from benchmarks.entrants import Tools
 from benchmarks.processes import ROOT, cores_of_this_machine
 from llm_router import __version__
@@ -19,7 +18,7 @@ def facts(tools: Tools) -> dict[str, str]:
     found = {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "packages": f"aiohttp {version('aiohttp')}, {loop.name()}",
+        "packages": f"aiohttp {version('aiohttp')}, {_loop()}",
         "llm-router": f"{__version__}{_commit()}",
     }
     if tools.nginx:
@@ -42,6 +41,13 @@ def doubts(tools: Tools) -> list[str]:
     if hasattr(os, "getloadavg") and (busy := os.getloadavg()[0]) > _QUIET:
         found.append(f"This machine is busy (load {busy:.1f}); compare ratios only, or wait.")
     return found
+
+
+def _loop() -> str:
+    try:
+        return f"uvloop {version('uvloop')}"
+    except PackageNotFoundError:
+        return "asyncio"
 
 
 def _processor() -> str:

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from benchmarks import proc
 from benchmarks.contestants import Contestant, Stage
 from benchmarks.entrants import ALONE, Tools
-from benchmarks.loop import run as run_loop
 from benchmarks.processes import Cores, Failed, Processes
 from benchmarks.prompts import Shape, requests
 from benchmarks.table import Table, render
+from llm_router.loop import run as run_loop
 
 NAME = "memory"
 TITLE = "Streams that are open and say nothing, on one process"

@@ -1,10 +1,10 @@
-"""What one measurement finds."""
+"""What one measurement found, as the load generator hands it on."""
 
 import msgspec
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What one measurement found. Latencies are of requests that ended while it counted."""
+    """Latencies are of requests that ended while it counted."""
 
     requests: int
     chunks: int

@@ -12,13 +12,13 @@ import msgspec
 from benchmarks.contestants import Contestant, Stage
 from benchmarks.entrants import ALONE, Tools
 from benchmarks.load import command
-from benchmarks.loop import run as run_loop
 from benchmarks.memory import hold, memory_mb
 from benchmarks.processes import ROOT, Cores, Failed, Processes, clean_environ, on_core
 from benchmarks.prompts import Shape
 from benchmarks.result import Result
 from benchmarks.rounds import missing_rows
 from benchmarks.table import Table
+from llm_router.loop import run as run_loop
 
 NAME = "soak"
 TITLE = "Memory under a mixed load, on one process"

@@ -17,7 +17,7 @@ import sys
 from typing import cast
 
 from benchmarks import answers
-from benchmarks.loop import run
+from llm_router.loop import run
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
