@@ -27,29 +27,31 @@ _AT_ONCE = 500
 _DAY_S = 86_400
 _NONE = "[]"
 
-_OLD_REQUESTS = """
-SELECT json_group_array(id) FROM (
-    SELECT id FROM requests r
+# Over, and no cost of it is still being asked for.
+_SETTLED_REQUESTS = """
+    FROM requests r
     WHERE started_at < :before AND outcome IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM attempts a
         WHERE a.request_id = r.id
           AND (a.outcome IS NULL OR a.id IN (SELECT attempt_id FROM reconciliations))
     )
-    ORDER BY started_at LIMIT :at_once
-)
 """
-
 # Calls that belong to no request, like those of a classifier that was asked to explain.
-_OLD_ATTEMPTS = """
-SELECT json_group_array(id) FROM (
-    SELECT id FROM attempts a
+_SETTLED_STRAYS = """
+    FROM attempts a
     WHERE started_at < :before AND outcome IS NOT NULL
       AND id NOT IN (SELECT attempt_id FROM reconciliations)
       AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = a.request_id)
-    ORDER BY started_at LIMIT :at_once
-)
 """
 
+_OLD_REQUESTS = f"""
+SELECT json_group_array(id)
+FROM (SELECT id {_SETTLED_REQUESTS} ORDER BY started_at LIMIT :at_once)
+"""
+_OLD_STRAYS = f"""
+SELECT json_group_array(id)
+FROM (SELECT id {_SETTLED_STRAYS} ORDER BY started_at LIMIT :at_once)
+"""
 _ATTEMPTS_OF = """
 SELECT json_group_array(id) FROM attempts
 WHERE request_id IN (SELECT value FROM json_each(:ids))
@@ -62,21 +64,11 @@ DELETE FROM shadow_decisions WHERE request_id IN (SELECT value FROM json_each(:i
 _DROP_ATTEMPTS = "DELETE FROM attempts WHERE id IN (SELECT value FROM json_each(:ids))"
 
 # What `prune` would delete, in one look.
-_COUNT = """
-WITH old AS MATERIALIZED (
-    SELECT id FROM requests r
-    WHERE started_at < :before AND outcome IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM attempts a
-        WHERE a.request_id = r.id
-          AND (a.outcome IS NULL OR a.id IN (SELECT attempt_id FROM reconciliations))
-    )
-)
+_COUNT = f"""
+WITH old AS MATERIALIZED (SELECT id {_SETTLED_REQUESTS})
 SELECT (SELECT count(*) FROM old) AS requests,
        (SELECT count(*) FROM attempts WHERE request_id IN (SELECT id FROM old))
-       + (SELECT count(*) FROM attempts a
-          WHERE started_at < :before AND outcome IS NOT NULL
-            AND id NOT IN (SELECT attempt_id FROM reconciliations)
-            AND NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = a.request_id)) AS attempts
+       + (SELECT count(*) {_SETTLED_STRAYS}) AS attempts
 """
 
 
@@ -125,7 +117,7 @@ def _prune_some(db: sqlite3.Connection, before: str) -> Pruned:
     limits = {"before": before, "at_once": _AT_ONCE}
     requests = _ids(db, _OLD_REQUESTS, limits)
     if requests == _NONE:
-        attempts = _ids(db, _OLD_ATTEMPTS, limits)
+        attempts = _ids(db, _OLD_STRAYS, limits)
     else:
         attempts = _ids(db, _ATTEMPTS_OF, {"ids": requests})
     # Sums first: they look at requests and calls together.
