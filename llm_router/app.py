@@ -53,7 +53,7 @@ def create_app(
             parts.catalog,
             parts.classifier,
             parts.shadow,
-            parts.costs,
+            parts.upkeep,
         ]
     )
     return app
@@ -101,7 +101,7 @@ def create_ledger(
             shared_parts.begin_anew if is_first else shared_parts.take_over,
             parts.upstream,
             parts.catalog,
-            parts.costs,
+            parts.upkeep,
             shared_parts.desk,
         ]
     )

@@ -3,8 +3,8 @@
 `app.py` says which of them an application has, and in which order.
 """
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack
 from typing import Any
 
 from aiohttp import web
@@ -29,7 +29,7 @@ from llm_router.storage.retention import run_retention
 from llm_router.storage.rollup import run_rollup
 from llm_router.storage.sqlite import open_database
 from llm_router.storage.texts import run_forgetting
-from llm_router.tasks import spawn
+from llm_router.tasks import beside, spawn
 from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.models import ModelList
 from llm_router.upstream.pool import open_pool
@@ -161,8 +161,8 @@ async def shadow(app: web.Application) -> AsyncIterator[None]:
         await classifier.close()
 
 
-async def costs(app: web.Application) -> AsyncIterator[None]:
-    """Ask for costs that are missing, sum up past hours, prune what is too old to be kept raw."""
+async def upkeep(app: web.Application) -> AsyncIterator[None]:
+    """Ask for costs that are missing, sum up past hours, delete what is too old to be kept."""
     database, clock, upstream = app[keys.WRITER], app[keys.CLOCK], app[keys.UPSTREAM]
     ledger_settings = app[keys.SETTINGS].ledger
 
@@ -171,17 +171,17 @@ async def costs(app: web.Application) -> AsyncIterator[None]:
             "generation", {"id": generation_id}, timeout_s=GENERATION_TIMEOUT_S
         )
 
-    tasks: list[asyncio.Task[Any]] = [
-        spawn(Reconciler(SqliteLedger(database), fetch, clock).run(), name="reconcile"),
-        spawn(run_rollup(database, clock), name="rollup"),
-        spawn(run_forgetting(database, ledger_settings.text_days, clock), name="forget-texts"),
-    ]
+    jobs: dict[str, Coroutine[Any, Any, None]] = {
+        "reconcile": Reconciler(SqliteLedger(database), fetch, clock).run(),
+        "rollup": run_rollup(database, clock),
+        "forget-texts": run_forgetting(database, ledger_settings.text_days, clock),
+    }
     if days := ledger_settings.retention_days:
-        tasks.append(spawn(run_retention(database, days, clock), name="retention"))
-    yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)
+        jobs["retention"] = run_retention(database, days, clock)
+    async with AsyncExitStack() as stack:
+        for name, job in jobs.items():
+            await stack.enter_async_context(beside(job, name=name))
+        yield
 
 
 def probe_lease_s(settings: Settings) -> float:

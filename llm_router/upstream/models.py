@@ -16,7 +16,7 @@ from llm_router.errors import StorageError, UpstreamError
 from llm_router.ledger.pricing import is_implausible
 from llm_router.routing.catalog import Catalog, CatalogHolder, ModelInfo, read_models
 from llm_router.routing.config import ConfigHolder
-from llm_router.tasks import spawn
+from llm_router.tasks import beside
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +57,7 @@ class ModelList:
         classifiers: Collection[str] = (),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`classifiers` are ids or aliases that no chain need name, but that are called all the
-        same.
-        """
+        """`classifiers` are ids or aliases that are called although no chain need name them."""
         self._client = client
         self._holder = holder
         self._store = store
@@ -77,12 +75,8 @@ class ModelList:
     async def kept_fresh(self) -> AsyncIterator[None]:
         """Load the stored list, then fetch in the background for as long as the block runs."""
         await self.load()
-        task = spawn(self._keep_fresh(), name="model-list")
-        try:
+        async with beside(self._keep_fresh(), name="model-list"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait([task])
 
     async def load(self) -> None:
         """Take the stored list if ours is another; at the start, and where nobody fetches."""
