@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from llm_router.errors import RouterError
 from llm_router.settings import ServerSettings
@@ -81,16 +82,16 @@ def reason(exc: OSError) -> str:
 
 def _addresses(
     server: ServerSettings,
-) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[str, int]]]:
+) -> list[tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]]:
     found = socket.getaddrinfo(
         server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
     # IPv4 first: its loopback address is the one that every machine has.
-    return sorted(found, key=lambda info: info[0] != socket.AF_INET)  # type: ignore[arg-type]
+    return sorted(found, key=lambda info: info[0] != socket.AF_INET)
 
 
 def _bound(
-    family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[str, int]
+    family: socket.AddressFamily, kind: socket.SocketKind, protocol: int, address: tuple[Any, ...]
 ) -> socket.socket:
     sock = socket.socket(family, kind, protocol)
     try:

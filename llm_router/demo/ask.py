@@ -1,4 +1,4 @@
-"""What a chat request asks for, read as leniently as OpenRouter reads it."""
+"""What a chat request asks for, read as leniently as OpenRouter does: odd bodies are tests, too."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from llm_router.demo import content
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a chat request asks for; lenient, since odd bodies are part of the tests."""
+    """`text` is that of the last user message; `raw` is the whole body, decoded."""
 
     model: str
     text: str

@@ -10,9 +10,10 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from llm_router import platform
@@ -40,7 +41,7 @@ def listed(folder: Path) -> list[Segment]:
     """Return every segment in the folder, each process's in order."""
     return sorted(
         Segment(match[1], int(match[2]))
-        for name in os.listdir(folder)  # noqa: PTH208  no Path is needed, twenty times a second
+        for name in os.listdir(folder)  # noqa: PTH208 - no Path is needed, twenty times a second
         if (match := _NAME.fullmatch(name))
     )
 
@@ -105,22 +106,22 @@ def held(folder: Path, found: Iterable[Segment]) -> Iterator[dict[Segment, int]]
 
 
 def remove(path: Path, fd: int) -> None:
-    """Delete a held segment and let go of it, in the order that the system allows."""
-    if sys.platform == "win32":
-        os.close(fd)
-        path.unlink()
-    else:
-        path.unlink()
-        os.close(fd)
+    """Delete a held segment and let go of it."""
+    _let_go(fd, path.unlink)
 
 
 def set_aside(path: Path, fd: int) -> Path:
     """Keep a held segment under a name that nobody reads, and let go of it."""
     aside = path.with_suffix(".damaged")
+    _let_go(fd, partial(path.rename, aside))
+    return aside
+
+
+def _let_go(fd: int, change_name: Callable[[], object]) -> None:
+    """Keep the lock until the name has changed; Windows changes none of an open file."""
     if sys.platform == "win32":
         os.close(fd)
-        path.rename(aside)
+        change_name()
     else:
-        path.rename(aside)
+        change_name()
         os.close(fd)
-    return aside

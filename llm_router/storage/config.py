@@ -25,6 +25,7 @@ from llm_router.tasks import spawn
 Edit = Callable[[RoutingConfig], RoutingConfig]
 
 _REMEMBERED = 500
+_NONE_YET = "the database has no configuration yet; start the server once"
 _NEWEST = "SELECT version, document FROM config_versions ORDER BY version DESC LIMIT 1"
 
 
@@ -85,7 +86,7 @@ class ConfigStore:
         def job(db: sqlite3.Connection) -> RoutingConfig:
             current = _newest(db)
             if current is None:
-                raise StorageError("the database has no configuration yet; start the server once")
+                raise StorageError(_NONE_YET)
             after = edit(current)
             if document.to_dict(after) == document.to_dict(current):
                 return current
@@ -169,7 +170,7 @@ async def refresh(database: Readable, holder: ConfigHolder) -> RoutingConfig:
     """Put in force, and return, the newest version that another process has written."""
     newest = await current(database)
     if newest is None:
-        raise StorageError("the database has no configuration yet; start the server once")
+        raise StorageError(_NONE_YET)
     holder.advance(newest)
     return newest
 
