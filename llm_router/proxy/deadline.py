@@ -18,15 +18,15 @@ class Deadline:
         "_armed_for",
         "_cancelling",
         "_has_passed",
-        "_loop",
         "_spare",
         "_task",
         "_timer",
         "at",
+        "loop",
     )
 
     def __init__(self, at: float, spare: "list[Deadline] | None" = None) -> None:
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._spare = spare
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
@@ -41,7 +41,7 @@ class Deadline:
             self._arm()
 
     def __enter__(self) -> "Deadline":
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task(self.loop)
         assert task is not None
         self._task, self._cancelling = task, task.cancelling()
         if self.at < self._armed_for:
@@ -70,13 +70,13 @@ class Deadline:
         if self._timer is not None:
             self._timer.cancel()
         self._armed_for = self.at
-        self._timer = None if self.at == NEVER else self._loop.call_at(self.at, self._fired)
+        self._timer = None if self.at == NEVER else self.loop.call_at(self.at, self._fired)
 
     def _fired(self) -> None:
         self._timer, self._armed_for = None, NEVER
         if self._task is None:
             return
-        if self._loop.time() < self.at:
+        if self.loop.time() < self.at:
             self._arm()
         else:
             self._has_passed = True

@@ -24,7 +24,7 @@ class Pump:
         self._deadline = deadline
         self._idle_s = idle_s
         self._ends = ends  # the answer's total deadline
-        self._loop = asyncio.get_running_loop()
+        self._loop = deadline.loop
         self._time = self._loop.time
         self._wanted: asyncio.Future[None] | None = None
         self._rest = b""

@@ -27,7 +27,7 @@ class StreamCall(Call):
     ) -> None:
         super().__init__(context, model, permit, on_new_connection=on_new_connection)
         self._gate = CommitGate(context.body.choices)
-        self._loop = asyncio.get_running_loop()
+        self._loop = context.deadlines.loop
         self._total_ends = NEVER
         self._is_begun = False  # the client has been sent something of this answer
 
