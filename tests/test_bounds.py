@@ -25,6 +25,7 @@ BOUNDS = {
     "classify/vocabulary.py:Vocabulary._parts": CONFIGURATION,
     "classify/vocabulary.py:_Table._known": CONFIGURATION,
     "classify/vocabulary.py:_Table._stems": CONFIGURATION,
+    "ledger/fold.py:Fold._answered": "BATCH_BYTES",
     "ledger/fold.py:Fold._sent": "BATCH_BYTES",
     "ledger/fold.py:Fold.misread": "BATCH_BYTES",
     "ledger/journal.py:Journal._backlog": "MAX_BACKLOG_BYTES",
@@ -64,6 +65,7 @@ BOUNDS = {
     "web/lane.py:Lane._body": "max_body_mb",
     "web/lane.py:Lane.headers": "LIMIT_BYTES",
     "web/server.py:Server._lanes": CONNECTIONS,
+    "web/turns.py:FairSite._timers": "the methods of its own that it puts off",
     "workers/slot.py:Slot._running": "two processes: the one that goes and the one that comes",
 }
 
