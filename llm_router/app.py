@@ -61,22 +61,22 @@ def create_app(
 
 def create_worker(settings: Settings, *, clock: Clock | None = None) -> web.Application:
     """Return one of several that serve beside each other, while a ledger process writes."""
-    from llm_router import shared_parts  # of no use where one process does everything
+    from llm_router import worker_parts  # of no use where one process does everything
 
     app = _serving(settings, RoutingConfig(0), clock or SystemClock())
     app.cleanup_ctx.extend(
         [
             parts.watchdog,
-            shared_parts.reader,
+            worker_parts.reader,
             parts.journal,
             parts.sessions,
-            shared_parts.link,
-            shared_parts.shared_breakers,
+            worker_parts.link,
+            worker_parts.shared_breakers,
             parts.upstream,
-            shared_parts.stored_catalog,
+            worker_parts.stored_catalog,
             parts.classifier,
             parts.shadow,
-            shared_parts.followed,
+            worker_parts.followed,
         ]
     )
     return app
@@ -89,7 +89,7 @@ def create_ledger(
 
     `is_first`: no worker has begun yet, so nobody can be probing.
     """
-    from llm_router import shared_parts
+    from llm_router import ledger_parts
 
     app = web.Application()
     _common(app, settings, seed, clock or SystemClock())
@@ -98,11 +98,11 @@ def create_ledger(
             parts.watchdog,
             parts.database,
             parts.ledger,
-            shared_parts.begin_anew if is_first else shared_parts.take_over,
+            ledger_parts.begin_anew if is_first else ledger_parts.take_over,
             parts.upstream,
             parts.catalog,
             parts.upkeep,
-            shared_parts.desk,
+            ledger_parts.desk,
         ]
     )
     return app

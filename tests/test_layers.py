@@ -22,7 +22,7 @@ LAYERS = (
     {"keys"},
     {"web"},
     {"parts"},
-    {"shared_parts"},
+    {"ledger_parts", "worker_parts"},
     {"app"},
     {"serving"},
     {"workers"},

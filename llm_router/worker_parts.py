@@ -1,7 +1,6 @@
-"""The parts that stand in where several processes share the work: a ledger process and workers.
+"""The parts of a worker, in place of those that write the database: a ledger process does that.
 
-The ledger process has everything that writes the database, and a desk where workers ask for it.
-A worker has the link to that desk, reads the database by itself, and follows what changes there.
+It has the link to that process, reads the database by itself, and follows what changes there.
 """
 
 from collections.abc import AsyncIterator
@@ -10,63 +9,18 @@ from functools import partial
 from aiohttp import web
 
 from llm_router import keys, platform
-from llm_router.ledger.entry import BreakerChanged
 from llm_router.link.client import open_link
 from llm_router.link.remote import RemoteClaims, RemoteConfig, RemoteRows
-from llm_router.link.server import Desk, open_desk
 from llm_router.parts import probe_lease_s
-from llm_router.routing.breaker import ACCOUNT, Breakers
 from llm_router.routing.probes import SharedBreakers
 from llm_router.storage import breakers as stored_breakers
 from llm_router.storage import sessions as stored_sessions
-from llm_router.storage.account import is_another_key
 from llm_router.storage.config import refresh
 from llm_router.storage.follow import React, follow
 from llm_router.storage.models import load_catalog
 from llm_router.storage.reader import open_reader
 from llm_router.tasks import beside
 from llm_router.web.metrics import own_load
-
-# In the ledger process
-
-
-async def begin_anew(app: web.Application) -> AsyncIterator[None]:
-    """Settle, before the first worker begins, what the workers of an earlier start left behind."""
-    await _settle(app, is_first=True)
-    yield
-
-
-async def take_over(app: web.Application) -> AsyncIterator[None]:
-    """Go on where a ledger process stopped, while workers serve and perhaps probe."""
-    await _settle(app, is_first=False)
-    yield
-
-
-async def _settle(app: web.Application, *, is_first: bool) -> None:
-    settings, database = app[keys.SETTINGS], app[keys.WRITER]
-    changes: list[BreakerChanged] = []
-    registry = Breakers(
-        settings.breaker, app[keys.CLOCK], changes.append, lease_s=0, boot_id=platform.boot_id()
-    )
-    rows = await stored_breakers.load(database)
-    if is_first:
-        registry.restore(rows)
-    else:
-        registry.follow(rows)
-    if is_another_key(settings):
-        registry.reset(ACCOUNT)
-    await database.transact(partial(stored_breakers.write_changes, changes=changes))
-
-
-async def desk(app: web.Application) -> AsyncIterator[None]:
-    desk = app[keys.DESK] = Desk(
-        app[keys.WRITER], app[keys.INGESTOR], app[keys.CONFIG_STORE], app[keys.CLOCK]
-    )
-    async with open_desk(desk, app[keys.SETTINGS].ledger.journals):
-        yield
-
-
-# In a worker
 
 
 async def reader(app: web.Application) -> AsyncIterator[None]:
