@@ -1,4 +1,4 @@
-"""A chat body, read from aiohttp's server: within its size and its time."""
+"""A request's body, read from aiohttp's server: within its size and its time."""
 
 import asyncio
 

@@ -12,7 +12,7 @@ from llm_router.routing.breaker import ALL, BreakerView
 from llm_router.routing.catalog import near_names
 from llm_router.routing.names import safe
 from llm_router.storage.breakers import transitions, was_called
-from llm_router.web.bodies import ForceBody, read_document
+from llm_router.web.admin_bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope
 from llm_router.web.rows import READ_S, share

@@ -21,7 +21,13 @@ from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.document import parse, to_dict
 from llm_router.routing.names import near, safe
 from llm_router.storage.config import Edit
-from llm_router.web.bodies import CategoryBody, MappingBody, read_document, read_object, refusal
+from llm_router.web.admin_bodies import (
+    CategoryBody,
+    MappingBody,
+    read_document,
+    read_object,
+    refusal,
+)
 from llm_router.web.params import read_query, whole_number
 from llm_router.web.responses import json_answer
 from llm_router.web.routes import Route, Scope

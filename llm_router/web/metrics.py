@@ -47,6 +47,7 @@ from llm_router.web.rows import catch_up
 _PARAMETERS = ("since", "until", "group_by", "bucket", "format")
 _FORMATS = ("json", "prometheus")
 _JSON, _TEXT, _OPENMETRICS = "application/json", "text/plain", "application/openmetrics-text"
+_NAMED = (_JSON, _TEXT, _OPENMETRICS)
 
 
 async def metrics(request: web.Request) -> web.Response:
@@ -160,7 +161,5 @@ def _prefers_text(asked: Mapping[str, float]) -> bool:
     # `max` keeps the first of equals: the order is the client's.
     return max(named, key=named.__getitem__, default=_JSON) != _JSON
 
-
-_NAMED = (_JSON, _TEXT, _OPENMETRICS)
 
 ROUTES = (Route("GET", "/metrics", metrics, Scope.ADMIN),)
