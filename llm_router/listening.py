@@ -68,10 +68,13 @@ def url(sockets: Sequence[socket.socket]) -> str:
 
 
 def cannot_listen(server: ServerSettings, exc: OSError) -> RouterError:
-    return RouterError(
-        f"cannot listen on {server.host}:{server.port}: {reason(exc)}. "
-        "Stop what uses it, or choose another with --port or ROUTER_PORT."
-    )
+    if exc.errno == errno.EADDRINUSE:
+        advice = "Stop what uses it, or choose another with --port or ROUTER_PORT."
+    elif exc.errno == errno.EACCES:
+        advice = "Choose another with --port or ROUTER_PORT."
+    else:
+        advice = "Choose an address of this machine with --host or ROUTER_HOST."
+    return RouterError(f"cannot listen on {server.host}:{server.port}: {reason(exc)}. {advice}")
 
 
 def reason(exc: OSError) -> str:

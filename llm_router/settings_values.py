@@ -125,6 +125,12 @@ def _visible(value: str) -> str:
     return value
 
 
+def _host(value: str) -> str:
+    """Take the brackets off an IPv6 address, which only addresses of pages need."""
+    host = _visible(value)
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+
+
 def _secret(value: SecretStr) -> SecretStr:
     _visible(value.get_secret_value())
     return value
@@ -140,7 +146,7 @@ _URL_WORDS = (
 )
 _KEY_WORDS = "a key of visible ASCII characters, without spaces"
 _RULES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
-    "server.host": (_visible, "a host name or address, like 127.0.0.1"),
+    "server.host": (_host, "a host name or address, like 127.0.0.1"),
     "server.admin_key": (_secret, _KEY_WORDS),
     "server.client_keys": (_secrets, "a list of keys of visible ASCII characters, without spaces"),
     "upstream.api_key": (_secret, _KEY_WORDS),

@@ -394,6 +394,11 @@ def server(**values: object) -> Settings:
     return Settings(server=ServerSettings.model_validate(values))
 
 
+def test_an_ipv6_address_may_stand_in_brackets(tmp_path: Path) -> None:
+    loaded = load_from(tmp_path, "[server]\nhost = '[::1]'")
+    assert loaded.settings.server.host == "::1"
+
+
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost", "LOCALHOST"]
 )
