@@ -66,12 +66,13 @@ async def start(orders: Orders) -> Process:
     end = spawn(process.wait(), name=f"wait-{process.pid}")
     end.add_done_callback(lambda _: line.close())
     child = Process(process.pid, began, end, process, line)
+    limit_s = _START_S[orders.role]
     try:
         line.say(orders)
-        async with asyncio.timeout(_START_S[orders.role]):
+        async with asyncio.timeout(limit_s):
             answer = await line.hear()
     except TimeoutError:
-        answer = Failed("it does not get ready")
+        answer = Failed(f"a {orders.role} is not ready after {limit_s:g} s; what it logs says more")
     except BaseException:
         child.kill()
         raise
