@@ -30,7 +30,7 @@ def checked(key: str, given: Given) -> Any:
             # As strict JSON, so that `true` is no number and "1" is no integer.
             text = json.dumps({name: given.value}, default=lambda _: {})
             value = getattr(model.model_validate_json(text, strict=True), name)
-        return _RULES[key][0](value) if key in _RULES else value
+        return _CHECKS[key](value) if key in _CHECKS else value
     except (ValidationError, ValueError):
         hint = _near_choice(field, given.value)
         raise SettingsError(f"{given.where}: must be {allowed(key)}{hint}") from None
@@ -38,7 +38,7 @@ def checked(key: str, given: Given) -> Any:
 
 def allowed(key: str) -> str:
     """Say which values `section.key` takes."""
-    return _RULES[key][1] if key in _RULES else _describe(_field(key))
+    return _WORDS.get(key) or _describe(_field(key))
 
 
 def is_secret(key: str) -> bool:
@@ -140,22 +140,30 @@ def _secrets(values: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return tuple(map(_secret, values))
 
 
+# What types and bounds do not say: each returns the value in force, or raises ValueError.
+_CHECKS: Mapping[str, Callable[[Any], Any]] = {
+    "server.host": _host,
+    "server.admin_key": _secret,
+    "server.client_keys": _secrets,
+    "upstream.api_key": _secret,
+    "upstream.base_url": _url,
+    "ollama.base_url": _url,
+    "ledger.path": _path,
+}
 _URL_WORDS = (
     "an http:// or https:// address without user name, password, ? and #; plain http only to "
     "this machine or a private network"
 )
 _KEY_WORDS = "a key of visible ASCII characters, without spaces"
-_RULES: Mapping[str, tuple[Callable[[Any], Any], str]] = {
-    "server.host": (_host, "a host name or address, like 127.0.0.1"),
-    "server.admin_key": (_secret, _KEY_WORDS),
-    "server.client_keys": (_secrets, "a list of keys of visible ASCII characters, without spaces"),
-    "upstream.api_key": (_secret, _KEY_WORDS),
-    "upstream.base_url": (_url, _URL_WORDS),
-    "ollama.base_url": (_url, _URL_WORDS),
-    "server.allowed_hosts": (
-        lambda value: value,
-        "a list of host names, like router.example.org (in the environment: separated by commas)",
-    ),
-    "server.workers": (lambda value: value, "a whole number from 1 to 256, or auto"),
-    "ledger.path": (_path, "the name of a file"),
+_WORDS = {
+    "server.host": "a host name or address, like 127.0.0.1",
+    "server.workers": "a whole number from 1 to 256, or auto",
+    "server.allowed_hosts": "a list of host names, like router.example.org (in the environment: "
+    "separated by commas)",
+    "server.admin_key": _KEY_WORDS,
+    "server.client_keys": "a list of keys of visible ASCII characters, without spaces",
+    "upstream.api_key": _KEY_WORDS,
+    "upstream.base_url": _URL_WORDS,
+    "ollama.base_url": _URL_WORDS,
+    "ledger.path": "the name of a file",
 }
