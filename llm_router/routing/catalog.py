@@ -185,3 +185,9 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _words(value: object) -> frozenset[str]:
     words = value if isinstance(value, list) else ()
     return frozenset(word for word in words if isinstance(word, str))
+
+
+def did_you_mean(near: Iterable[str]) -> str:
+    """Return a sentence to add to a message, or nothing where nothing is near."""
+    names = ", ".join(near)
+    return f" Did you mean {names}?" if names else ""

@@ -1,10 +1,9 @@
 """What the `model` a client sends asks for: a classification, a category, or one model alone."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from llm_router.errors import ModelNotFound, UnknownCategory
-from llm_router.routing.catalog import Catalog, near_names
+from llm_router.routing.catalog import Catalog, did_you_mean, near_names
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.names import is_model_id, safe
 
@@ -92,7 +91,7 @@ def _category(name: str, config: RoutingConfig) -> str:
     if name in config.categories:
         return name
     raise UnknownCategory(
-        f"There is no category {safe(name)}.{_hint(near_names(name, config.categories))}",
+        f"There is no category {safe(name)}.{did_you_mean(near_names(name, config.categories))}",
         param="x-router-category",
         metadata={"categories": list(config.categories)},
     )
@@ -101,7 +100,7 @@ def _category(name: str, config: RoutingConfig) -> str:
 def _not_found(model: str, config: RoutingConfig, catalog: Catalog) -> ModelNotFound:
     near = near_names(model, known_names(config, catalog))
     return ModelNotFound(
-        f"There is no model {safe(model)}.{_hint(near)} "
+        f"There is no model {safe(model)}.{did_you_mean(near)} "
         'Take "router", "router/<category>", an alias or a vendor/model id.',
         param="model",
         metadata={"near": list(near)} if near else None,
@@ -110,8 +109,3 @@ def _not_found(model: str, config: RoutingConfig, catalog: Catalog) -> ModelNotF
 
 def _category_names(config: RoutingConfig) -> list[str]:
     return [_CATEGORY_PREFIX + name for name in config.categories]
-
-
-def _hint(near: Iterable[str]) -> str:
-    names = ", ".join(near)
-    return f" Did you mean {names}?" if names else ""

@@ -9,7 +9,7 @@ from aiohttp import web
 from llm_router.errors import NotFound, StorageError
 from llm_router.keys import BREAKERS, CONFIG, DATABASE
 from llm_router.routing.breaker import ALL, BreakerView
-from llm_router.routing.catalog import near_names
+from llm_router.routing.catalog import did_you_mean, near_names
 from llm_router.routing.names import safe
 from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.admin_bodies import ForceBody, read_document
@@ -90,9 +90,8 @@ async def _was_called(request: web.Request, model: str) -> bool:
 
 def _unknown(name: str, known: Iterable[str]) -> NotFound:
     near = near_names(name, known)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
     return NotFound(
-        f"No model {safe(name)} has been called or configured.{hint}",
+        f"No model {safe(name)} has been called or configured.{did_you_mean(near)}",
         metadata={"near": list(near)} if near else None,
     )
 

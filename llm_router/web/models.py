@@ -11,7 +11,7 @@ from aiohttp import web
 
 from llm_router.errors import ModelNotFound
 from llm_router.keys import CATALOG, CONFIG, SETTINGS
-from llm_router.routing.catalog import Catalog
+from llm_router.routing.catalog import Catalog, did_you_mean
 from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.names import safe
 from llm_router.routing.resolve import Classify, Forced, resolve
@@ -106,9 +106,8 @@ class _Menu:
 
     def _gone(self, offer: Offer) -> ModelNotFound:
         near = self._catalog.near(offer.priced_as or offer.id)
-        hint = f" Did you mean {', '.join(near)}?" if near else ""
         return ModelNotFound(
-            f"OpenRouter no longer lists what {safe(offer.id)} stands for.{hint}",
+            f"OpenRouter no longer lists what {safe(offer.id)} stands for.{did_you_mean(near)}",
             param="model",
             metadata={"near": list(near)},
         )
