@@ -121,8 +121,9 @@ def _compare(attempts: Sequence[Row], calls: Sequence[Call]) -> Iterator[tuple[s
 
 
 def _may_be_unseen(row: Row) -> bool:
-    """Say whether upstream need not know of a call: it is booked before it leaves, and may be given
-    up, or die with its router, before it was read.
+    """Return whether upstream need not know of a call.
+
+    It is booked before it leaves, and may be given up, or die with its router, before it was read.
     """
     return row["http_status"] is None and row["generation_id"] is None
 

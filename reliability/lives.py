@@ -138,8 +138,10 @@ async def open_nursery(
     within: Sequence[str] = (),
     environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Nursery]:
-    """`preload` is a shim that every router of this nursery runs under, `within` a command that
-    runs another one in surroundings of its own.
+    """Fork routers until the block ends.
+
+    `preload` is a shim that every router of this nursery runs under, `within` a command that runs
+    another one in surroundings of its own.
     """
     settings = {
         "OPENROUTER_API_KEY": UPSTREAM_KEY,

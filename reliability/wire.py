@@ -11,8 +11,10 @@ PATIENCE_S = 60.0
 
 @dataclass(slots=True)
 class Answer:
-    """What came, however far. `is_whole` is False when the connection ended before the body did,
-    `has_given_up` when the client would wait no longer.
+    """What came, however far.
+
+    `is_whole` is False when the connection ended before the body did, `has_given_up` is True when
+    the client would wait no longer.
     """
 
     status: int | None = None

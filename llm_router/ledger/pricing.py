@@ -138,8 +138,10 @@ def _overrides(entries: object, prompt_tokens: int, now: float) -> Iterator[dict
 
 
 def _applies(entry: Mapping[str, object], prompt_tokens: int, moment: datetime) -> bool:
-    """Judge `min_prompt_tokens` (strictly more), `utc_start`/`utc_end` (HHMM numbers, half open,
-    may wrap past midnight) and `utc_days`.
+    """Return whether all conditions of an entry hold.
+
+    They are `min_prompt_tokens` (strictly more), `utc_start` and `utc_end` (HHMM numbers, half
+    open, which may wrap past midnight) and `utc_days`.
     """
     more_than = _number(entry.get("min_prompt_tokens"), default=-1)
     start = _number(entry.get("utc_start"), default=0)

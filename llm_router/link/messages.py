@@ -23,8 +23,10 @@ MAX_MESSAGE_BYTES = 32 * 1024 * 1024  # a whole configuration, above all
 
 
 class Flush(Struct, frozen=True, tag="flush"):
-    """Make rows of everything journaled so far; `is_shared`: and wait until all workers have them
-    in force."""
+    """Make rows of everything journaled so far.
+
+    `is_shared`: and wait until they are in force in every worker.
+    """
 
     is_shared: bool = False
 

@@ -147,8 +147,9 @@ class Desk:
                 return Peers(sum(others, Load()), self._rows.is_failing)
 
     async def _shared(self) -> None:
-        """Wait until every worker acts on what is written by now, so that whoever has changed
-        something finds it changed, whichever of them the next request meets.
+        """Wait until every worker acts on what is written by now.
+
+        So whoever has changed something finds it changed, whichever of them the next request meets.
         """
         with suppress(TimeoutError, StorageError):
             now = await marks_now(self._database)
