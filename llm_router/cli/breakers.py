@@ -5,45 +5,33 @@
     llm-router breakers force MODEL open    nobody is let in, whatever comes (closed: everybody,
                                             off: the breaker decides again)
 
-Both go through the running server and are in force at once; without one they are written for the
-next start.
+A reset and a forced state go through the running server and are in force at once; without one they
+are written for the next start.
 """
 
 import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
-from llm_router import platform
+from llm_router.cli import offline_breakers
 from llm_router.cli.ledger_file import ledger_options
 from llm_router.cli.options import json_option, load
 from llm_router.cli.output import print_table, write_json
 from llm_router.cli.server import ask, server_url
-from llm_router.clock import SystemClock
-from llm_router.errors import NotFound
-from llm_router.ledger.entry import BreakerChanged
-from llm_router.ledger.ingest import Ingestor
-from llm_router.routing.breaker import ALL, Breakers
+from llm_router.routing.breaker import ALL
 from llm_router.routing.gates import Forced
-from llm_router.routing.names import near, safe
 from llm_router.routing.snapshot import BreakerView, view_of_row
 from llm_router.settings_load import Loaded
-from llm_router.storage.breakers import Transition, transitions, write_changes
+from llm_router.storage.breakers import Transition, transitions
 from llm_router.storage.breakers import load as load_rows
-from llm_router.storage.config import current as stored_config
-from llm_router.storage.ledger import SqliteLedger
-from llm_router.storage.lock import journal_folder
-from llm_router.storage.sqlite import open_database, open_reader
+from llm_router.storage.sqlite import open_reader
 
 _COLOURS = {"closed": "green", "half_open": "yellow", "open": "red"}
 
@@ -116,7 +104,7 @@ def _reset(loaded: Loaded, path: Path, args: argparse.Namespace) -> int:
         where = f"/circuit-breaker/reset/{quote(args.model, safe='')}"
         answer = ask(loaded.settings, url, "POST", where)
     else:
-        answer = asyncio.run(_reset_rows(loaded, path, args.model))
+        answer = asyncio.run(offline_breakers.reset(loaded, path, args.model))
     if args.json:
         write_json(answer)
     else:
@@ -132,51 +120,10 @@ def _force(loaded: Loaded, path: Path, args: argparse.Namespace) -> int:
         where = f"/circuit-breaker/force/{quote(args.model, safe='')}"
         answer = ask(loaded.settings, url, "POST", where, {"state": args.state})
     else:
-        answer = asyncio.run(_force_rows(loaded, path, args.model, to))
+        answer = asyncio.run(offline_breakers.force(loaded, path, args.model, to))
     if args.json:
         write_json(answer)
     else:
         state = f"is forced {to}" if to else "is left to itself"
         sys.stdout.write(f"{answer['model']} {state}\n")
     return 0
-
-
-async def _reset_rows(loaded: Loaded, path: Path, name: str) -> dict[str, Any]:
-    async with _offline(loaded, path, name, {ALL}) as (breakers, subject):
-        shut = {view.subject for view in breakers.views() if not view.is_clear}
-        breakers.reset(subject)
-    return {"reset": subject, "cleared": sorted(shut if subject == ALL else shut & {subject})}
-
-
-async def _force_rows(loaded: Loaded, path: Path, name: str, to: Forced | None) -> dict[str, Any]:
-    async with _offline(loaded, path, name, set()) as (breakers, subject):
-        if subject.startswith("gate:"):
-            raise NotFound("a gate cannot be forced")
-        breakers.force(subject, to)
-    return {"model": subject, "forced": to}
-
-
-@asynccontextmanager
-async def _offline(
-    loaded: Loaded, path: Path, name: str, words: set[str]
-) -> AsyncIterator[tuple[Breakers, str]]:
-    """Do what the server would: take up the rows, and write what is changed until the end."""
-    changes: list[BreakerChanged] = []
-    clock = SystemClock()
-    breakers = Breakers(
-        loaded.settings.breaker, clock, changes.append, lease_s=0, boot_id=platform.boot_id()
-    )
-    async with open_database(path) as database:
-        # What a server that died has left in its journal would undo the change at the next start.
-        await Ingestor(SqliteLedger(database), journal_folder(path), clock).recover()
-        rows = await load_rows(database)
-        config = await stored_config(database) or loaded.seed
-        known = {row.subject for row in rows} | config.model_ids() | words
-        subject = config.model_id(name)
-        if subject not in known:
-            raise NotFound(
-                f"no model {safe(name)} has been called or configured{near(name, known)}"
-            )
-        breakers.restore(rows)
-        yield breakers, subject
-        await database.transact(partial(write_changes, changes=changes))
