@@ -1,31 +1,17 @@
 """Take over the original system's router_config.json.
 
-Its format is not documented, so this reads the shapes that the API's bodies suggest: categories by
-name or as a list, their models as a list or spread over `primary` and `fallbacks`, a mapping from
-category to models or from short name to id, keywords apart from the chains, all of it inside
-another object or not. What it does not understand it says, by its place in the file and never by
-its content, which may hold a key.
+What of it is not understood is said, by its place in the file and never by its content, which may
+hold a key.
 """
 
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from llm_router import importer_shapes as shapes
 from llm_router.errors import DocumentError
 from llm_router.routing.config import BUILTIN, RoutingConfig
 from llm_router.routing.document import parse, to_dict
 from llm_router.routing.names import is_model_id, safe
-
-_CATEGORIES = {"categories", "custom_categories", "category", "routes"}
-_MAPPINGS = {"model_mapping", "model_mappings", "model_map", "mapping", "mappings", "chains"}
-_MAPPINGS |= {"category_models", "category_mapping", "category_model_mapping"}
-_KEYWORDS = {"keywords", "category_keywords", "keyword_mapping"}
-_WRAPPERS = {"config", "router", "router_config", "routing", "settings"}
-_ALIASES = {"aliases", "model_aliases", "short_names", "models", "model_ids"}
-_MODELS = ("models", "model", "chain", "primary", "fallbacks", "fallback")
-_MODEL_KEYS = ("id", "model", "name")
-_MODE = {"mode", "routing_mode", "default_mode"}
 
 
 @dataclass(slots=True)
@@ -53,19 +39,19 @@ def take(config: RoutingConfig, data: object) -> Import:
     if isinstance(data, list):
         entries = [("the list", "categories", cast(object, data))]
     elif isinstance(data, dict):
-        entries = list(_entries(data))
+        entries = list(shapes.entries(data))
     else:
         result.not_understood.append("the file: neither a JSON object nor a list of categories")
         return result
     for _, key, value in entries:
-        if (word := _word(key)) in _MAPPINGS | _CATEGORIES:
-            names = {_slug(name) for name in _names(value)}
-            (result._mapped if word in _MAPPINGS else result._named).update(names)
+        if (word := shapes.word(key)) in shapes.MAPPINGS | shapes.CATEGORIES:
+            names = {shapes.slug(name) for name in shapes.names_in(value)}
+            (result._mapped if word in shapes.MAPPINGS else result._named).update(names)
     # Short names first: the chains that use them may stand before them.
     for path, key, value in entries:
-        if (word := _word(key)) in _ALIASES:
+        if (word := shapes.word(key)) in shapes.ALIASES:
             _take_aliases(result, path, value)
-        elif word in _MAPPINGS and isinstance(value, dict):
+        elif word in shapes.MAPPINGS and isinstance(value, dict):
             ids = {name: entry for name, entry in value.items() if _is_alias(result, name, entry)}
             _take_aliases(result, path, ids)
     for path, key, value in entries:
@@ -73,52 +59,34 @@ def take(config: RoutingConfig, data: object) -> Import:
     # The chain of a category may stand behind its keywords.
     waiting, result._waiting = result._waiting, []
     for path, name, entry in waiting:
-        if entry != {} or _slug(name) not in result.config.categories:
+        if entry != {} or shapes.slug(name) not in result.config.categories:
             _take_category(result, path, name, entry, may_wait=False)
     if data and not result.taken and not result.not_understood:
         result.not_understood.append("the file: it names categories that exist, and nothing else")
     return result
 
 
-def _entries(data: dict[str, object], within: str = "") -> Iterator[tuple[str, str, object]]:
-    """Yield place, key and value of everything at the top, objects that only wrap it opened."""
-    for key, value in data.items():
-        path = f"{within}{safe(key)}"
-        if _word(key) in _WRAPPERS and isinstance(value, dict) and value and not within:
-            yield from _entries(value, f"{path}.")
-        else:
-            yield path, key, value
-
-
 def _take_entry(result: Import, path: str, key: str, value: object) -> None:
-    word = _word(key)
+    word = shapes.word(key)
     if value in ({}, []):
         result.not_understood.append(f"{path}: empty")
-    elif word in _CATEGORIES or word in _MAPPINGS:
-        _take_categories(result, path, value, is_mapping=word in _MAPPINGS)
-    elif word in _KEYWORDS and isinstance(value, dict):
+    elif word in shapes.CATEGORIES or word in shapes.MAPPINGS:
+        _take_categories(result, path, value, is_mapping=word in shapes.MAPPINGS)
+    elif word in shapes.KEYWORDS and isinstance(value, dict):
         for name, words in value.items():
             _take_category(result, f"{path}.{safe(name)}", name, {"keywords": words})
     elif word in BUILTIN or _is_category(result, value):
         _take_category(result, path, key, value)
-    elif word in _MODE:
+    elif word in shapes.MODE:
         result.not_understood.append(f"{path}: a setting now; put ROUTING_MODE into .env")
-    elif word not in _ALIASES:
+    elif word not in shapes.ALIASES:
         result.not_understood.append(f"{path}: unknown")
-
-
-def _names(value: object) -> Iterator[str]:
-    """Yield the names of the categories that an object or a list is about."""
-    for entry in value if isinstance(value, (dict, list)) else ():
-        name = entry.get("name", entry.get("category")) if isinstance(entry, dict) else entry
-        if isinstance(name, str):
-            yield name
 
 
 def _is_alias(result: Import, name: str, entry: object) -> bool:
     """True for `gpt-5: openai/gpt-5` in a mapping, in which categories have their chains, too."""
-    is_category = _slug(name) in result._named | set(result.config.categories)
-    return not is_category and not isinstance(entry, list) and is_model_id(_model(entry))
+    is_category = shapes.slug(name) in result._named | set(result.config.categories)
+    return not is_category and not isinstance(entry, list) and is_model_id(shapes.model_of(entry))
 
 
 def _is_category(result: Import, value: object) -> bool:
@@ -140,7 +108,7 @@ def _take_aliases(result: Import, path: str, value: object) -> None:
             _take_category(result, place, name, entry)
             continue
         document = to_dict(result.config)
-        document["aliases"][name] = _model(entry)
+        document["aliases"][name] = shapes.model_of(entry)
         _report_rest(result, place, entry)
         _try(result, place, f"short name {safe(name)}", document)
 
@@ -151,19 +119,19 @@ def _take_categories(result: Import, path: str, value: object, *, is_mapping: bo
             place = f"{path}.{safe(name)}"
             if is_mapping and _is_alias(result, name, entry):
                 continue  # taken already
-            if not is_mapping and _slug(name) in result._mapped and _is_words(result, entry):
+            if not is_mapping and shapes.slug(name) in result._mapped and _is_words(result, entry):
                 entry = {"keywords": entry}
             _take_category(result, place, name, entry)
     elif isinstance(value, list):
         for index, entry in enumerate(value):
             place = f"{path}[{index}]"
-            name = entry.get("name", entry.get("category")) if isinstance(entry, dict) else None
-            if isinstance(name, str):
-                _take_category(result, place, name, entry)
-            elif isinstance(entry, str):
-                result._waiting.append((place, entry, {}))  # a name; its chain is elsewhere
-            else:
+            name = shapes.name_of(entry)
+            if name is None:
                 result.not_understood.append(f"{place}: a category without a name")
+            elif isinstance(entry, str):
+                result._waiting.append((place, name, {}))  # its chain is elsewhere
+            else:
+                _take_category(result, place, name, entry)
     else:
         result.not_understood.append(f"{path}: neither an object nor a list")
 
@@ -172,23 +140,23 @@ def _take_category(
     result: Import, path: str, name: str, entry: object, *, may_wait: bool = True
 ) -> None:
     fields = entry if isinstance(entry, dict) else {"models": entry}
-    slug = _slug(name)
-    if may_wait and slug not in result.config.categories and not _has_models(fields):
+    slug = shapes.slug(name)
+    if may_wait and slug not in result.config.categories and not shapes.has_models(fields):
         result._waiting.append((path, name, entry))
         return
     given: dict[str, Any] = {}
     chain: dict[str, list[str]] = {}
     for key, value in fields.items():
-        word, place = _word(key), f"{path}.{safe(key)}" if fields is entry else path
-        if word in _MODELS:
+        word, place = shapes.word(key), f"{path}.{safe(key)}" if fields is entry else path
+        if word in shapes.MODELS:
             chain[word] = _take_models(result, place, value)
-        elif word == "keywords" and (keywords := _texts(value)) is not None:
+        elif word == "keywords" and (keywords := shapes.texts_of(value)) is not None:
             given["keywords"] = list(dict.fromkeys(keywords))
         elif word == "description" and isinstance(value, str):
             given["description"] = " ".join(value.split())
         elif word not in ("name", "category"):
             result.not_understood.append(f"{place}: unknown")
-    models = [model for word in _MODELS for model in chain.get(word, ())]
+    models = [model for word in shapes.MODELS for model in chain.get(word, ())]
     if models:  # each once, by whichever name it comes first
         given["models"] = list(_by_id(result.config, models).values())
     if not given:
@@ -199,14 +167,6 @@ def _take_category(
     document = to_dict(result.config)
     document["categories"][slug] = document["categories"].get(slug, {}) | given
     _try(result, path, f"category {safe(slug)} ({', '.join(given)})", document)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9_-]+", "-", name.strip().lower()).strip("-_")
-
-
-def _has_models(fields: dict[str, object]) -> bool:
-    return any(_word(key) in _MODELS for key in fields)
 
 
 def _is_words(result: Import, entry: object) -> bool:
@@ -221,7 +181,7 @@ def _take_models(result: Import, path: str, value: object) -> list[str]:
     models = []
     for index, entry in enumerate(value if isinstance(value, list) else [value]):
         place = f"{path}[{index}]" if isinstance(value, list) else path
-        model = _model(entry)
+        model = shapes.model_of(entry)
         _report_rest(result, place, entry)
         if model in result.config.aliases or is_model_id(model):
             models.append(model)
@@ -233,7 +193,7 @@ def _take_models(result: Import, path: str, value: object) -> list[str]:
 def _report_rest(result: Import, path: str, entry: object) -> None:
     """Say what of a model's entry is left behind, such as a priority: the chain's order counts."""
     if isinstance(entry, dict):
-        rest = [key for key in entry if key not in _MODEL_KEYS]
+        rest = [key for key in entry if key not in shapes.MODEL_KEYS]
         result.not_understood.extend(f"{path}.{safe(key)}: unknown" for key in rest)
 
 
@@ -251,26 +211,3 @@ def _try(result: Import, path: str, what: str, document: dict[str, Any]) -> None
         result.not_understood.append(f"{path}: {exc.problem}")
     else:
         result.taken.append(f"{path}: {what}")
-
-
-def _model(entry: object) -> str:
-    """Return the name or id an entry gives, or nothing; `openrouter/vendor/model` is LiteLLM's."""
-    if isinstance(entry, dict):
-        entry = next((entry[key] for key in _MODEL_KEYS if key in entry), None)
-    if not isinstance(entry, str):
-        return ""
-    model = entry.strip()
-    return model.removeprefix("openrouter/") if model.count("/") > 1 else model
-
-
-def _texts(value: object) -> list[str] | None:
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    if isinstance(value, list) and all(isinstance(word, str) for word in value):
-        return [word.strip() for word in value if word.strip()]
-    return None
-
-
-def _word(key: str) -> str:
-    """Return `model_mapping` for modelMapping, Model-Mapping and the like."""
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", key).lower().replace("-", "_").replace(" ", "_")
