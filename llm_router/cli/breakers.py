@@ -16,15 +16,22 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
 from llm_router.cli import offline_breakers
 from llm_router.cli.ledger_file import ledger_options
 from llm_router.cli.options import json_option, load
-from llm_router.cli.output import print_table, write_json
+from llm_router.cli.output import (
+    add_facts,
+    add_texts,
+    brief_time,
+    new_table,
+    print_table,
+    write_json,
+)
 from llm_router.cli.server import ask, server_url
+from llm_router.clock import utc_text
 from llm_router.routing.breaker import ALL
 from llm_router.routing.gates import Forced
 from llm_router.routing.snapshot import BreakerView, view_of_row
@@ -73,7 +80,7 @@ def _list(path: Path | None, is_json: bool) -> int:
             }
         )
     elif views:
-        print_table(_table(views))
+        print_table(_table(views, utc_text(time.time())))
     else:
         sys.stdout.write("nothing has ever been shut out\n")
     return 0
@@ -86,15 +93,18 @@ async def _read(path: Path) -> tuple[list[BreakerView], list[Transition]]:
         return views, await transitions(reader)
 
 
-def _table(views: list[BreakerView]) -> Table:
-    table = Table("model or gate", "state", "since", "until", "cools down until", box=SIMPLE)
-    table.add_column("why", overflow="fold")
+def _table(views: list[BreakerView], now: str) -> Table:
+    table = new_table()
+    add_texts(table, "model or gate")
+    add_facts(table, "state", "since", "until", "cools until")
+    add_texts(table, "why")
     for view in views:
         facts = view.as_dict()
         table.add_row(
             escape(view.subject),
             f"[{_COLOURS[view.state]}]{view.state}[/]{' (forced)' if view.forced else ''}",
-            *(escape(facts[key] or "") for key in ("since", "until", "cooldown_until", "reason")),
+            *(brief_time(facts[key], now) for key in ("since", "until", "cooldown_until")),
+            escape(facts["reason"] or ""),
         )
     return table
 
@@ -109,8 +119,8 @@ def _reset(loaded: Loaded, path: Path, args: argparse.Namespace) -> int:
         write_json(answer)
     else:
         names = ", ".join(answer["cleared"])
-        nothing = "nothing was shut out" if answer["reset"] == ALL else "it was not shut out"
-        sys.stdout.write(f"let in again: {names}\n" if names else f"{nothing}\n")
+        nothing = "nothing was" if answer["reset"] == ALL else f"{answer['reset']} was not"
+        sys.stdout.write(f"let in again: {names}\n" if names else f"{nothing} shut out\n")
     return 0
 
 

@@ -8,12 +8,10 @@ import sys
 from typing import Any
 
 from pydantic import SecretStr
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from llm_router.cli.options import json_option, load, settings_options
-from llm_router.cli.output import print_table, write_json
+from llm_router.cli.output import add_texts, new_table, print_table, write_json
 from llm_router.cli.seed import ignored
 from llm_router.errors import SettingsError, StorageError
 from llm_router.settings import Settings
@@ -41,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
             {"settings": facts, "warnings": [*loaded.warnings, *unheard], "problems": problems}
         )
         return 1 if problems else 0
-    table = Table("setting", "value", "from", box=SIMPLE)
+    table = new_table()
+    add_texts(table, "setting", "value", "from")
     for key, value in values.items():
         source = loaded.sources.get(key, "default")
         table.add_row(

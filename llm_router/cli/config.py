@@ -6,18 +6,25 @@ They live in the database. While a server runs, changes go through it and are in
 import argparse
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from llm_router.cli.arguments import whole
 from llm_router.cli.options import json_option, load, settings_options
-from llm_router.cli.output import print_table, write_json
+from llm_router.cli.output import (
+    add_facts,
+    add_texts,
+    brief_time,
+    new_table,
+    print_table,
+    write_json,
+)
 from llm_router.cli.server import ask, server_url
+from llm_router.clock import utc_text
 from llm_router.errors import DocumentError, SettingsError
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.document import Change, changes, from_toml, parse, to_dict, to_toml
@@ -136,12 +143,15 @@ def _history(args: argparse.Namespace) -> int:
     if args.json:
         write_json({"versions": [version.as_dict() for version in versions]})
         return 0
-    table = Table("version", "when", "who", "what", box=SIMPLE)
-    table.add_column("changed", overflow="fold")
+    now = utc_text(time.time())
+    table = new_table()
+    add_facts(table, "version", "when")
+    add_texts(table, "who", "what", "changed")
     for version in versions:
         # The first version has everything as a change, which says nothing.
         shown = "\n".join(map(_line, version.changes)) if version.version > 1 else ""
-        row = (str(version.version), version.at, version.actor, version.action, shown)
+        when = brief_time(version.at, now)
+        row = (str(version.version), when, version.actor, version.action, shown)
         table.add_row(*map(escape, row))
     print_table(table)
     return 0

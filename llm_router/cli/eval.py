@@ -108,7 +108,7 @@ async def _decide(
 ) -> tuple[list[Result], Trial]:
     catalog = await stored_catalog(settings)
     with progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
-        task = bar.add_task("waiting for Ollama", total=None)
+        task = bar.add_task("loading", total=None)
         async with open_trial(settings, config, catalog) as trial:
             await trial.until_ready()
             bar.update(task, description="deciding", total=len(given))

@@ -10,16 +10,14 @@ import sys
 from typing import Any
 
 import msgspec
-from rich.box import SIMPLE
 from rich.markup import escape
-from rich.table import Table
 
 from llm_router.classify.base import NoBook
 from llm_router.classify.build import judge_of
 from llm_router.classify.hybrid import HybridClassifier
 from llm_router.cli.config import in_force
 from llm_router.cli.options import json_option, load, settings_options
-from llm_router.cli.output import print_table, write_json
+from llm_router.cli.output import add_texts, new_table, print_table, write_json
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import SystemClock
 from llm_router.ledger.report import printable
@@ -111,7 +109,8 @@ def _print(shown: dict[str, Any]) -> None:
         sys.stdout.write(f"session    {printable(shown['session'])}\n")
     if shown["skipped"]:
         sys.stdout.write(f"skipped    {'; '.join(shown['skipped'])}\n")
-    table = Table("model", "id", "fate", box=SIMPLE)
+    table = new_table()
+    add_texts(table, "model", "id", "fate")
     for candidate in shown["chain"]:
         table.add_row(*(escape(candidate[key]) for key in ("name", "model", "fate")))
     print_table(table)

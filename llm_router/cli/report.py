@@ -14,13 +14,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
 from llm_router.cli.arguments import moment
 from llm_router.cli.ledger_file import READ_LIMIT_S, ledger_options, ledger_path
-from llm_router.cli.output import print_table, write_json
+from llm_router.cli.output import add_numbers, add_texts, new_table, print_table, write_json
 from llm_router.ledger.period import Period
 from llm_router.ledger.report import Group, csv_cell, is_over_attempts, printable, usd
 from llm_router.storage.reports import report
@@ -105,10 +104,9 @@ def _write_csv(tables: Mapping[str, list[Group]]) -> None:
 
 def _table(by: str, groups: list[Group]) -> Table:
     counted = "calls" if is_over_attempts((by,)) else "requests"
-    table = Table(title=f"Cost by {by}", title_justify="left", box=SIMPLE)
-    table.add_column(by, overflow="fold")
-    for heading in (counted, "completed", "failed", "prompt", "completion", "USD", "unknown"):
-        table.add_column(heading, justify="right")
+    table = new_table(f"Cost by {by}")
+    add_texts(table, by)
+    add_numbers(table, counted, "completed", "failed", "prompt", "completion", "USD", "unknown")
     rows = [_numbers(by, group) for group in groups]
     for group, numbers in zip(groups, rows, strict=True):
         table.add_row(escape(printable(group.keys[by])), *map(_number, numbers))

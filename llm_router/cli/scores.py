@@ -3,12 +3,11 @@
 import sys
 from collections.abc import Mapping
 
-from rich.box import SIMPLE
 from rich.markup import escape
 from rich.table import Table
 
 from llm_router.classify.evaluation import Evaluation, Part
-from llm_router.cli.output import print_table
+from llm_router.cli.output import add_numbers, add_texts, new_table, print_table
 from llm_router.ledger.report import printable
 
 
@@ -29,7 +28,7 @@ def print_scores(scores: Evaluation, title: str) -> None:
         if parts:
             print_table(_divided(heading, parts))
     times = "  ".join(f"{name} {ms:.2f}" for name, ms in scores.latency_ms.items())
-    sys.stdout.write(f"milliseconds  {times}\n")
+    sys.stdout.write(f"\nmilliseconds  {times}\n")
     if scores.skipped:
         reasons = "; ".join(f"{reason} ({n})" for reason, n in scores.skipped.items())
         sys.stdout.write(f"skipped       {reasons}\n")
@@ -69,8 +68,7 @@ def _divided(heading: str, parts: Mapping[str, Part]) -> Table:
 
 
 def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=SIMPLE)
-    table.add_column(first)
-    for heading in numbers:
-        table.add_column(heading, justify="right")
+    table = new_table()
+    add_texts(table, first)
+    add_numbers(table, *numbers)
     return table

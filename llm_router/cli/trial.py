@@ -50,7 +50,8 @@ class Trial:
         return total_cost(self._costs)
 
     async def until_ready(self) -> None:
-        """Wait while Ollama loads its model, which may take minutes."""
+        """Load what the first decision would pay for; Ollama's model may take minutes."""
+        self._classifier.warm()
         steps = self._classifier.status
         while "loading" in steps()["steps"].values():  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(_POLL_S)

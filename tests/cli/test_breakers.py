@@ -110,7 +110,7 @@ def test_a_reset_without_a_server_is_written_for_the_next_start(
     assert {subject: stored[subject].state for subject in cleared} == dict.fromkeys(
         cleared, "closed"
     )
-    nothing = "nothing was shut out" if name == "all" else "it was not shut out"
+    nothing = "nothing was shut out" if name == "all" else f"{GLM} was not shut out"
     assert run(capsys, "reset", name)[1] == f"{nothing}\n"
 
 
