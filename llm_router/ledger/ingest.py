@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 # Looking again later while there is traffic lets more requests share a transaction. What is
 # journaled shall be in the tables after 200 ms.
-POLL_S = 0.05
+POLL_S = 0.1
 _BUSY_POLL_S = 0.15
 _SWEEP_S = 1.0
 _RETRY_S = 1.0
