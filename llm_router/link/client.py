@@ -13,9 +13,10 @@ from typing import TypeVar
 
 import msgspec
 
+from llm_router import platform
 from llm_router.errors import NotFound, StorageError
 from llm_router.link import address
-from llm_router.link.messages import Answer, Question, Refused, pack, read_payload
+from llm_router.link.messages import Answer, Question, Refused, pack_question, read_payload
 from llm_router.tasks import beside
 
 log = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ class Link:
         number = self._number
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answered
-        writer.write(pack(number, question))
+        writer.write(pack_question(number, platform.boot_time() + timeout_s, question))
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await answered

@@ -1,7 +1,8 @@
 """What a worker and the ledger process say to each other, and how it lies on the wire.
 
 Each message is one frame (length, CRC, payload, as in the journal) whose payload is MessagePack:
-the number of the question, and the message itself as one of the types below.
+the number of the question, in questions until when the boot clock finds somebody waiting for the
+answer, and the message itself as one of the types below.
 """
 
 import asyncio
@@ -104,8 +105,12 @@ class Peers(Struct, frozen=True, tag="peers"):
 Answer = Done | InForce | Outdated | Refused | Standing | Peers
 
 
-def pack(number: int, message: Question | Answer) -> bytes:
-    return frame(msgspec.msgpack.encode((number, message)))
+def pack_question(number: int, until: float, question: Question) -> bytes:
+    return frame(msgspec.msgpack.encode((number, until, question)))
+
+
+def pack_answer(number: int, answer: Answer) -> bytes:
+    return frame(msgspec.msgpack.encode((number, answer)))
 
 
 async def read_payload(reader: asyncio.StreamReader) -> bytes:

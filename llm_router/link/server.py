@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from llm_router import platform
 from llm_router.clock import Clock
 from llm_router.errors import Conflict, NotFound, RouterError, StorageError
 from llm_router.ledger.ingest import Rows
@@ -29,7 +30,7 @@ from llm_router.link.messages import (
     Refused,
     RollBack,
     Standing,
-    pack,
+    pack_answer,
     read_payload,
 )
 from llm_router.load import Load
@@ -67,7 +68,7 @@ class Desk:
         self._rows = rows
         self._configs = configs
         self._clock = clock
-        self._decode = msgspec.msgpack.Decoder(tuple[int, Question]).decode
+        self._decode = msgspec.msgpack.Decoder(tuple[int, float, Question]).decode
         self._workers: set[_Worker] = set()
         self._unwritten: dict[str, float] = {}  # subjects, and when the next may probe there
         self._alone = asyncio.Event()
@@ -86,7 +87,9 @@ class Desk:
         try:
             with suppress(EOFError, OSError, msgspec.DecodeError):
                 while True:
-                    number, question = self._decode(await read_payload(reader))
+                    number, until, question = self._decode(await read_payload(reader))
+                    if platform.boot_time() > until:
+                        continue  # a change that was refused for its lateness must not be made
                     # Each by itself: what waits for the disk holds up nobody's claim.
                     task = spawn(self._reply(worker, number, question, writer), name="desk")
                     worker.tasks.add(task)
@@ -122,7 +125,7 @@ class Desk:
         except (RouterError, OSError) as exc:
             answer = Refused(str(exc))
         if not writer.is_closing():
-            writer.write(pack(number, answer))
+            writer.write(pack_answer(number, answer))
 
     async def _answer(self, worker: _Worker, question: Question) -> Answer:
         match question:

@@ -18,7 +18,7 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.ledger.frames import HEADER, frame
 from llm_router.link import address
 from llm_router.link.client import Link, open_link
-from llm_router.link.messages import Done, Flush, pack
+from llm_router.link.messages import ChangeConfig, Done, Flush, InForce, pack_answer, pack_question
 from llm_router.link.remote import RemoteClaims, RemoteConfig, RemoteRows
 from llm_router.link.server import Desk, open_desk
 from llm_router.load import Load
@@ -139,9 +139,9 @@ async def test_a_socket_that_a_dead_process_left_is_replaced(bench: Bench) -> No
         HEADER.pack(2**31, 0),
         frame(b"\x93\x01"),
         frame(b"not msgpack"),
-        frame(b"\x92\x01\x81\xa4type\xa4evil"),
-        pack(1, Flush())[:-1] + b"\x00",
-        pack(1, Done()),  # an answer is no question
+        frame(b"\x93\x01\x02\x81\xa4type\xa4evil"),
+        pack_question(1, 2.0, Flush())[:-1] + b"\x00",
+        pack_answer(1, Done()),  # an answer is no question
     ],
     ids=["http", "too long", "cut", "text", "unknown", "damaged", "answer"],
 )
@@ -218,6 +218,16 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(bench: Bench, link
         await link.ask(Flush(), Done, timeout_s=0.01)
     bench.rows.may_go.set()
     assert await link.ask(Flush(), Done) == Done()
+
+
+async def test_a_change_that_came_too_late_is_not_made(bench: Bench, link: Link) -> None:
+    """F72: a ledger process that had hung used to make what had been refused meanwhile."""
+    late = ChangeConfig("admin", "category x", to_dict(with_category("x", default_config())), 1)
+    with pytest.raises(StorageError, match="in time"):
+        await link.ask(late, InForce, timeout_s=-1)
+    remote = RemoteConfig(link, bench.database, ConfigHolder(RoutingConfig(0)))
+    config = await remote.change("admin", "category y", partial(with_category, "y"))
+    assert (config.version, "x" in config.categories) == (2, False)
 
 
 async def test_workers_hear_what_the_others_have_in_hand(bench: Bench, link: Link) -> None:
