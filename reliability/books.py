@@ -4,17 +4,19 @@
 and money, the clients' transcripts about answers; `session` ties the three together.
 """
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from llm_router.demo.script import Call
 from reliability.callers import Asked
 from reliability.ledger_file import Row, faults_of_file, faults_of_rows, faults_of_transitions, rows
 from reliability.transcript import misquotes
+
+Finding = tuple[Literal["missing", "untrue"], str]
 
 _NANO = 10**9
 
@@ -63,48 +65,64 @@ def audit(
     books: Books, calls: Iterable[Call], asked: Iterable[Asked], *, is_settled: bool = True
 ) -> Findings:
     """Compare. Only once `is_settled`, every cost must be known whose generation is."""
-    missing: list[str] = []
-    untrue = list(books.faults)
     by_session: dict[str, list[Call]] = defaultdict(list)
     for call in calls:
         by_session[call.json()["session_id"]].append(call)
-    for session, made in by_session.items():
-        found = books.by_session.get(session, [])
-        if len(found) != 1:
-            missing.append(f"{session}: {len(made)} calls upstream, {len(found)} requests")
-            continue
-        attempts = books.by_request[found[0]["id"]]
-        for kind, text in _compare(attempts, made):
-            (missing if kind == "missing" else untrue).append(f"{session}: {text}")
-    for each in asked:
-        untrue += [
-            f"{each.session}: {text}" for text in misquotes(each.answer, by_session[each.session])
-        ]
-        found = books.by_session.get(each.session, [])
-        if not found:
-            if each.answer.status is not None and not each.answer.is_turned_away:
-                missing.append(f"{each.session}: answered {each.answer.status}, but no row")
-            continue
-        untrue += [f"{each.session}: {text}" for text in _contradictions(each, found[0])]
+    missing: list[str] = []
+    untrue = list(books.faults)
+    for kind, text in chain(_of_calls(books, by_session), _of_answers(books, by_session, asked)):
+        (missing if kind == "missing" else untrue).append(text)
     if is_settled:
-        untrue += [
-            f"{row['id']}: the cost is not known, although the generation is"
-            for row in books.attempts
-            if row["cost_nanousd"] is None and row["generation_id"] is not None
-        ]
-    for row in books.requests:
-        if row["outcome"] is None:
-            untrue.append(f"{row['session']}: still in flight")
-        if not by_session[row["session"]]:
-            untrue += [
-                f"{row['session']}: {a['model']} is {a['outcome']}, but upstream saw no call"
-                for a in books.by_request.get(row["id"], [])
-                if not _may_be_unseen(a)
-            ]
+        untrue += _unknown_costs(books)
+    untrue += _of_rows(books, by_session)
     return Findings(missing, untrue)
 
 
-def _compare(attempts: Sequence[Row], calls: Sequence[Call]) -> Iterator[tuple[str, str]]:
+def _of_calls(books: Books, by_session: Mapping[str, list[Call]]) -> Iterator[Finding]:
+    """Look for the rows of every call that upstream saw."""
+    for session, made in by_session.items():
+        found = books.by_session.get(session, [])
+        if len(found) != 1:
+            yield "missing", f"{session}: {len(made)} calls upstream, {len(found)} requests"
+            continue
+        for kind, text in _compare(books.by_request[found[0]["id"]], made):
+            yield kind, f"{session}: {text}"
+
+
+def _of_answers(
+    books: Books, by_session: Mapping[str, list[Call]], asked: Iterable[Asked]
+) -> Iterator[Finding]:
+    """Hold every answer that a client got against upstream's words and against its row."""
+    for each in asked:
+        for text in misquotes(each.answer, by_session.get(each.session, [])):
+            yield "untrue", f"{each.session}: {text}"
+        found = books.by_session.get(each.session, [])
+        if found:
+            for text in _contradictions(each, found[0]):
+                yield "untrue", f"{each.session}: {text}"
+        elif each.answer.status is not None and not each.answer.is_turned_away:
+            yield "missing", f"{each.session}: answered {each.answer.status}, but no row"
+
+
+def _unknown_costs(books: Books) -> Iterator[str]:
+    for row in books.attempts:
+        if row["cost_nanousd"] is None and row["generation_id"] is not None:
+            yield f"{row['id']}: the cost is not known, although the generation is"
+
+
+def _of_rows(books: Books, by_session: Mapping[str, list[Call]]) -> Iterator[str]:
+    """Look for rows of what is not over, or never was."""
+    for row in books.requests:
+        if row["outcome"] is None:
+            yield f"{row['session']}: still in flight"
+        if by_session.get(row["session"]):
+            continue
+        for attempt in books.by_request.get(row["id"], []):
+            if not _may_be_unseen(attempt):
+                yield f"{row['session']}: {_unseen(attempt)}"
+
+
+def _compare(attempts: Sequence[Row], calls: Sequence[Call]) -> Iterator[Finding]:
     """Match the calls of one request with its attempts, model by model and in order."""
     waiting = list(attempts)
     for call in calls:
@@ -117,7 +135,11 @@ def _compare(attempts: Sequence[Row], calls: Sequence[Call]) -> Iterator[tuple[s
             yield "untrue", f"{call.model}: {text}"
     for row in waiting:
         if not _may_be_unseen(row):
-            yield "untrue", f"{row['model']} is {row['outcome']}, but upstream saw no call"
+            yield "untrue", _unseen(row)
+
+
+def _unseen(row: Row) -> str:
+    return f"{row['model']} is {row['outcome']}, but upstream saw no call"
 
 
 def _may_be_unseen(row: Row) -> bool:
@@ -181,7 +203,3 @@ def summary(books: Books, findings: Findings) -> dict[str, Any]:
         "rows_missing": len(findings.missing),
         "rows_untrue": len(findings.untrue),
     }
-
-
-def as_text(facts: Mapping[str, Any]) -> str:
-    return json.dumps(facts, indent=2)

@@ -13,12 +13,11 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from llm_router.tasks import spawn
-from reliability import books
 from reliability.callers import Callers
 from reliability.lives import Life, open_nursery
 from reliability.report import Report
-from reliability.stage import left_over, scripted_upstream, settled, tracebacks
+from reliability.stage import scripted_upstream
+from reliability.verdict import at_work, judge
 from reliability.witness import Witness
 
 _WORKERS = 2
@@ -40,38 +39,26 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
         load = Callers(nursery.port, seed)
         witness = Witness(nursery.port, seed, watches_breaker=False, hears_in_s=1)
         await witness.configure()
-        tasks = [spawn(load.run(), name="callers"), spawn(witness.run(), name="witness")]
-        for _ in range(count):
-            await asyncio.sleep(chance.uniform(*_PAUSE_S))
-            if chance.random() < 0.05:
-                life.send(signal.SIGHUP)
-                victims["nobody: all were restarted"] += 1
-            else:
-                victims[_kill_one(life, chance)] += 1
-            with suppress(OSError):
-                await witness.check()
-        await _all_there(life)
-        load.stop()
-        witness.stop()
-        await asyncio.gather(*tasks)
-        is_settled = await settled(nursery.database)
-        await life.end()
-        found = books.read(nursery.database)
-        asked = [*load.asked, *witness.asked]
-        findings = books.audit(found, upstream.calls(), asked)
+        async with at_work(load, witness):
+            for _ in range(count):
+                await asyncio.sleep(chance.uniform(*_PAUSE_S))
+                if chance.random() < 0.05:
+                    life.send(signal.SIGHUP)
+                    victims["nobody: all were restarted"] += 1
+                else:
+                    victims[_kill_one(life, chance)] += 1
+                with suppress(OSError):
+                    await witness.check()
+            await _all_there(life)
+        verdict = await judge(life, nursery, upstream, load, witness)
     facts = {
         "seed": seed,
         "workers": _WORKERS,
         "killed": dict(sorted(victims.items())),
         "seconds": round(time.monotonic() - began),
-        "connections_refused": load.refused,
-        "whole_answers": sum(each.answer.is_good for each in load.asked),
-        "changes_acknowledged": witness.acknowledged,
-        "costs_settled": is_settled,
-        **books.summary(found, findings),
+        **verdict.facts,
     }
-    problems = [*findings.problems, *witness.violations, *left_over(nursery.database)]
-    return Report("crew", facts, [*problems, *tracebacks(nursery.log)])
+    return Report("crew", facts, verdict.problems)
 
 
 def _kill_one(life: Life, chance: random.Random) -> str:

@@ -12,12 +12,11 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from llm_router.tasks import spawn
-from reliability import books
 from reliability.callers import Callers
 from reliability.lives import Life, open_nursery
 from reliability.report import Report
-from reliability.stage import left_over, scripted_upstream, settled, tracebacks
+from reliability.stage import scripted_upstream
+from reliability.verdict import at_work, judge
 from reliability.witness import Witness
 
 _STARTING_S, _SERVING_S, _DRAINING_S = 0.15, 0.5, 0.5
@@ -38,33 +37,21 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
         await life.ready()
         await witness.configure()
         await life.end()
-        calling = spawn(load.run(), name="callers")
-        changing = spawn(witness.run(), name="witness")
-        for _ in range(count):
-            moments[await _kill(await nursery.start(), witness, chance)] += 1
-        life = await nursery.start()
-        await life.ready()
-        witness.stop()
-        load.stop()
-        await asyncio.gather(changing, calling)
-        is_settled = await settled(nursery.database)
-        await life.end()
-        found = books.read(nursery.database)
-        findings = books.audit(found, upstream.calls(), [*load.asked, *witness.asked])
+        async with at_work(load, witness):
+            for _ in range(count):
+                moments[await _kill(await nursery.start(), witness, chance)] += 1
+            life = await nursery.start()
+            await life.ready()
+        verdict = await judge(life, nursery, upstream, load, witness)
     facts = {
         "seed": seed,
         "kills": dict(moments),
         "seconds": round(time.monotonic() - began),
         "upstream_calls": len(upstream.calls()),
-        "whole_answers": sum(each.answer.is_good for each in load.asked),
-        "changes_acknowledged": witness.acknowledged,
         "restarts_compared": witness.checks,
-        "costs_settled": is_settled,
-        **books.summary(found, findings),
+        **verdict.facts,
     }
-    problems = [*findings.problems, *witness.violations, *left_over(nursery.database)]
-    problems += tracebacks(nursery.log)
-    return Report("kills", facts, problems)
+    return Report("kills", facts, verdict.problems)
 
 
 async def _kill(life: Life, witness: Witness, chance: random.Random) -> str:

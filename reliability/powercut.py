@@ -20,14 +20,14 @@ from pathlib import Path
 
 from llm_router.demo.script import Call
 from llm_router.demo.upstream import DemoUpstream
-from llm_router.tasks import spawn
 from reliability import books, disk, shims
 from reliability.books import Books
 from reliability.callers import Asked, Callers
 from reliability.disk import Disk, Luck, Step
-from reliability.lives import DidNotStart, Nursery, open_nursery
+from reliability.lives import DidNotStart, Life, Nursery, open_nursery
 from reliability.report import Report
 from reliability.stage import locked, scripted_upstream
+from reliability.verdict import at_work
 from reliability.wire import send
 from reliability.witness import Witness
 
@@ -82,17 +82,11 @@ async def run(
                 luck = chance.choice(_LUCK)
                 restored = place / f"{number}"
                 Disk(recorded.steps, at).write(restored, place, luck, chance)
-                try:
-                    found = await _restart(restoring, restored)
-                except DidNotStart as exc:
-                    problems.append(f"point {number} ({luck}): it did not start: {exc}")
-                    continue
                 facts[f"kept {luck} of what was not synced"] += 1
                 facts["answers"] += sum(a.ended_at <= at for a in recorded.asked)
-                lost_s = _oldest_lost(recorded, at, found.books)
+                lost_s, broken = await _judge(restoring, restored, recorded, at)
                 oldest_s[sync_s] = max(oldest_s[sync_s], lost_s)
-                for text in _broken_promises(recorded, at, found, lost_s):
-                    problems.append(f"point {number} ({luck}): {text}")
+                problems += [f"point {number} ({luck}): {text}" for text in broken]
     return Report(
         "powercut",
         {
@@ -140,22 +134,32 @@ async def _record(upstream: DemoUpstream, nursery: Nursery, plan: _Plan) -> _Rec
     upstream.clear()
     load = Callers(nursery.port, plan.seed, count=4)
     witness = Witness(nursery.port, plan.seed)
-    tasks = [spawn(load.run(), name="callers"), spawn(witness.run(), name="witness")]
-    life = await nursery.start(environ=plan.environ())
-    await life.ready()
-    with locked(plan.database) if plan.is_locked else nullcontext():
-        await asyncio.sleep(plan.serving_s)
-    await life.kill()
-    life = await nursery.start(environ=plan.environ())
-    await life.ready()
-    with locked(plan.database) if plan.is_locked else nullcontext():
-        await asyncio.sleep(plan.serving_s)
-    load.stop()
-    witness.stop()
-    await asyncio.gather(*tasks)
+    async with at_work(load, witness):
+        await (await _serve(nursery, plan)).kill()
+        life = await _serve(nursery, plan)
     await life.end()
     steps, asked = disk.read(plan.record), [*load.asked, *witness.asked]
     return _Recorded(steps, upstream.calls(), asked, witness.acknowledgements, plan.sync_s)
+
+
+async def _serve(nursery: Nursery, plan: _Plan) -> Life:
+    life = await nursery.start(environ=plan.environ())
+    await life.ready()
+    with locked(plan.database) if plan.is_locked else nullcontext():
+        await asyncio.sleep(plan.serving_s)
+    return life
+
+
+async def _judge(
+    nursery: Nursery, restored: Path, recorded: _Recorded, at: float
+) -> tuple[float, list[str]]:
+    """Return how old the oldest lost outcome is, and each promise that a restored disk breaks."""
+    try:
+        found = await _restart(nursery, restored)
+    except DidNotStart as exc:
+        return 0.0, [f"it did not start: {exc}"]
+    lost_s = _oldest_lost(recorded, at, found.books)
+    return lost_s, list(_broken_promises(recorded, at, found, lost_s))
 
 
 async def _restart(nursery: Nursery, restored: Path) -> _Found:

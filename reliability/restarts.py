@@ -9,12 +9,11 @@ import socket
 import time
 from pathlib import Path
 
-from llm_router.tasks import spawn
-from reliability import books
 from reliability.callers import Callers
 from reliability.lives import open_nursery
 from reliability.report import Report
-from reliability.stage import left_over, scripted_upstream, settled, tracebacks
+from reliability.stage import scripted_upstream
+from reliability.verdict import at_work, judge
 
 _QUEUE = 1024
 
@@ -28,24 +27,19 @@ async def run(
         address = ("127.0.0.1", nursery.port)
         with socket.create_server(address, backlog=_QUEUE) as listener:
             load = Callers(nursery.port, seed, count=callers, are_healthy=True)
-            calling = spawn(load.run(), name="callers")
             away_s = []
-            life = await nursery.start(listener=listener)
-            await life.ready()
-            for number in range(1, count + 1):
-                while len(load.asked) < number * requests_each:  # noqa: ASYNC110 - no event
-                    await asyncio.sleep(0.01)
-                stopped = time.monotonic()
-                await life.end()
+            async with at_work(load):
                 life = await nursery.start(listener=listener)
                 await life.ready()
-                away_s.append(time.monotonic() - stopped)
-            load.stop()
-            await calling
-            await settled(nursery.database)
-            await life.end()
-        found = books.read(nursery.database)
-        findings = books.audit(found, upstream.calls(), load.asked)
+                for number in range(1, count + 1):
+                    while len(load.asked) < number * requests_each:  # noqa: ASYNC110 - no event
+                        await asyncio.sleep(0.01)
+                    stopped = time.monotonic()
+                    await life.end()
+                    life = await nursery.start(listener=listener)
+                    await life.ready()
+                    away_s.append(time.monotonic() - stopped)
+            verdict = await judge(life, nursery, upstream, load)
     failed = [
         f"{each.session} failed: {each.answer.status} {each.answer.body[-200:]!r}"
         for each in load.asked
@@ -56,12 +50,7 @@ async def run(
         "restarts": count,
         "seconds": round(time.monotonic() - began),
         "requests_failed": len(failed),
-        "connections_refused": load.refused,
         "longest_restart_ms": round(max(away_s) * 1000),
-        **books.summary(found, findings),
+        **verdict.facts,
     }
-    return Report(
-        "restarts",
-        facts,
-        [*failed, *findings.problems, *left_over(nursery.database), *tracebacks(nursery.log)],
-    )
+    return Report("restarts", facts, [*failed, *verdict.problems])

@@ -18,12 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from llm_router.demo.upstream import DemoUpstream
-from llm_router.tasks import spawn
-from reliability import books
 from reliability.callers import Callers
 from reliability.lives import UPSTREAM_KEY, Life, Nursery, open_nursery
 from reliability.report import Report
-from reliability.stage import left_over, locked, scripted_upstream, settled, tracebacks
+from reliability.stage import locked, scripted_upstream, settled
+from reliability.verdict import at_work, judge
 from reliability.witness import Witness
 
 _PAUSE_S = (1.0, 6.0)
@@ -152,45 +151,27 @@ async def run(folder: Path, *, count: int, seed: int) -> Report:
             load = Callers(nursery.port, seed, pause_s=0.1)
             witness = Witness(nursery.port, seed, watches_breaker=False)
             await witness.configure()
-            tasks = [spawn(load.run(), name="callers"), spawn(witness.run(), name="witness")]
-            await soak.run(60.0 * count)
-            load.stop()
-            witness.stop()
-            await asyncio.gather(*tasks)
-            is_settled = await settled(nursery.database)
+            async with at_work(load, witness):
+                await soak.run(60.0 * count)
+            await settled(nursery.database)
             await asyncio.sleep(_CALM_S)
             descriptors_after = descriptors(soak.life.pid)
-            await soak.life.end()
-        found = books.read(nursery.database)
-        asked = [*load.asked, *witness.asked]
-        findings = books.audit(found, upstream.calls(), asked)
-    problems = [
-        *findings.problems,
-        *witness.violations,
-        *left_over(nursery.database),
-        *tracebacks(nursery.log),
-        *leaks(nursery),
-    ]
+            verdict = await judge(soak.life, nursery, upstream, load, witness)
+    problems = [*verdict.problems, *leaks(nursery)]
     if soak.memory_has_grown:
         problems.append("memory has grown")
     before = soak.descriptors_before
     if descriptors_after > before + 16:  # connections to upstream are kept for a while
         problems.append(f"{before} descriptors have become {descriptors_after}")
-    return Report(
-        "soak",
-        {
-            "seed": seed,
-            "minutes": round((time.monotonic() - began) / 60, 1),
-            "faults": dict(sorted(soak.faults.items())),
-            "changes_acknowledged": witness.acknowledged,
-            "whole_answers": sum(each.answer.is_good for each in asked),
-            "costs_settled": is_settled,
-            "memory_mb_by_second": soak.memory_mb,
-            "descriptors": [before, descriptors_after],
-            **books.summary(found, findings),
-        },
-        problems,
-    )
+    facts = {
+        "seed": seed,
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "faults": dict(sorted(soak.faults.items())),
+        "memory_mb_by_second": soak.memory_mb,
+        "descriptors": [before, descriptors_after],
+        **verdict.facts,
+    }
+    return Report("soak", facts, problems)
 
 
 def leaks(nursery: Nursery) -> list[str]:
