@@ -112,9 +112,9 @@ async def drain(runner: Runner, drain_s: float, settle_s: float | None = None) -
         runner.server.pre_shutdown()  # idle connections; a busy one closes after its answer
     in_flight = app[keys.IN_FLIGHT]
     if len(in_flight):
-        log.info("finishing %d requests, for at most %g s", len(in_flight), drain_s)
+        log.info("finishing what is in flight (%d), for at most %g s", len(in_flight), drain_s)
     if not await in_flight.drained(drain_s):
-        log.warning("ending %d requests that are still running", len(in_flight))
+        log.warning("ending what still runs (%d)", len(in_flight))
         in_flight.cut_all()
         await in_flight.drained(CUT_S)
 

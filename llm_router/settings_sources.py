@@ -36,6 +36,8 @@ SHORT_NAMES = {
     "ROUTER_CLIENT_KEYS": "server.client_keys",
 }
 
+_OURS = ("OPENROUTER_", "ROUTER_", "ROUTING_")
+
 
 def env_name(key: str) -> str:
     """Return `LLM_ROUTER_SECTION__KEY` for `section.key`."""
@@ -112,7 +114,7 @@ def read_environment(environ: Mapping[str, str], *, place: str = "environment") 
             if name.startswith(PREFIX):
                 raise SettingsError(f"{place}, {name}: there is no such setting{near(name, NAMES)}")
             # Perhaps mistyped, perhaps another program's: so only a doubt, and only when close.
-            if name.startswith("ROUTER_") and (hint := near(name, SHORT_NAMES, least=0.85)):
+            if name.startswith(_OURS) and (hint := near(name, SHORT_NAMES, least=0.85)):
                 doubts.append(f"{place}, {name}: not a name of ours{hint}")
         elif value:
             values[key] = _agreeing(values.get(key), Given(value, f"{place}, {name}", name))

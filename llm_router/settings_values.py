@@ -113,6 +113,13 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _base_url(value: str) -> str:
+    url = _url(value)
+    if url.endswith("/chat/completions"):
+        raise ValueError
+    return url
+
+
 def _path(value: Path) -> Path:
     if not value.name:
         raise ValueError
@@ -132,7 +139,10 @@ def _host(value: str) -> str:
 
 
 def _secret(value: SecretStr) -> SecretStr:
-    _visible(value.get_secret_value())
+    key = _visible(value.get_secret_value())
+    # `docker run --env-file` takes quotes for a part of the value.
+    if key[0] == key[-1] and key[0] in "\"'":
+        raise ValueError
     return value
 
 
@@ -146,7 +156,7 @@ _CHECKS: Mapping[str, Callable[[Any], Any]] = {
     "server.admin_key": _secret,
     "server.client_keys": _secrets,
     "upstream.api_key": _secret,
-    "upstream.base_url": _url,
+    "upstream.base_url": _base_url,
     "ollama.base_url": _url,
     "ledger.path": _path,
 }
@@ -154,16 +164,17 @@ _URL_WORDS = (
     "an http:// or https:// address without user name, password, ? and #; plain http only to "
     "this machine or a private network"
 )
-_KEY_WORDS = "a key of visible ASCII characters, without spaces"
+_KEY_WORDS = "a key of visible ASCII characters, without spaces and without quotes around it"
 _WORDS = {
     "server.host": "a host name or address, like 127.0.0.1",
     "server.workers": "a whole number from 1 to 256, or auto",
     "server.allowed_hosts": "a list of host names, like router.example.org (in the environment: "
     "separated by commas)",
     "server.admin_key": _KEY_WORDS,
-    "server.client_keys": "a list of keys of visible ASCII characters, without spaces",
+    "server.client_keys": "a list of keys of visible ASCII characters, without spaces and "
+    "without quotes around them",
     "upstream.api_key": _KEY_WORDS,
-    "upstream.base_url": _URL_WORDS,
+    "upstream.base_url": f"{_URL_WORDS}; what comes before /chat/completions",
     "ollama.base_url": _URL_WORDS,
     "ledger.path": "the name of a file",
 }

@@ -306,14 +306,21 @@ def test_a_line_of_the_env_file_that_means_nothing_is_refused(
     assert f".env, line {number}: cannot be read" in refusal(tmp_path, env=f"# comment\n{line}\n")
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("ROUTER_ADMNI_KEY", "ROUTER_ADMIN_KEY"),
+        ("OPENROUTER_API_KEYS", "OPENROUTER_API_KEY"),
+        ("OPENROUTER_KEY", "OPENROUTER_API_KEY"),
+        ("ROUTING_MOD", "ROUTING_MODE"),
+    ],
+)
 def test_a_mistyped_short_name_is_warned_about_since_it_could_be_somebody_elses(
-    tmp_path: Path,
+    tmp_path: Path, wrong: str, right: str
 ) -> None:
-    loaded = load_from(tmp_path, ROUTER_ADMNI_KEY="x", ROUTER_ZZZ="y")
+    loaded = load_from(tmp_path, **{wrong: "x", "ROUTER_ZZZ": "y"})
     assert len(loaded.warnings) == 1
-    assert (
-        "ROUTER_ADMNI_KEY: not a name of ours; did you mean ROUTER_ADMIN_KEY" in loaded.warnings[0]
-    )
+    assert f"{wrong}: not a name of ours; did you mean {right}" in loaded.warnings[0]
 
 
 def test_a_named_file_must_be_there(tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_other_addresses_are_refused(key: str, url: str) -> None:
     assert "password" not in str(caught.value).replace("user name, password, ?", "")
 
 
+def test_an_address_ends_before_the_path_of_a_call() -> None:
+    with pytest.raises(SettingsError, match="what comes before /chat/completions"):
+        checked("upstream.base_url", Given("https://openrouter.ai/api/v1/chat/completions", "here"))
+
+
+@pytest.mark.parametrize("quote", ['"', "'"])
+@pytest.mark.parametrize("key", ["upstream.api_key", "server.admin_key", "server.client_keys"])
+def test_a_key_with_the_quotes_of_a_file_around_it_is_refused(key: str, quote: str) -> None:
+    with pytest.raises(SettingsError, match="without quotes around"):
+        checked(key, Given(f"{quote}sk-1{quote}", "here", "VARIABLE"))
+
+
 @pytest.mark.parametrize(
     ("host", "loopback", "private"),
     [

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.failures import Failure
+from llm_router.routing.failures import Failure, FailureClass
 from llm_router.routing.gates import Force, Forced, Gate, Limits, State
 from llm_router.routing.model_gates import ModelGates
 from llm_router.routing.permits import GateName, Permit, ProbeDue, Refusal
@@ -46,6 +46,12 @@ MODEL_GONE_S = 600.0
 
 # How long the answer to a probe may take once it has begun: as long as a stream may, by default.
 ANSWERED_LEASE_S = 1800.0
+
+# What only the operator can mend, in words for whoever reads the log.
+_ADVICE = {
+    FailureClass.AUTH: "OpenRouter does not accept OPENROUTER_API_KEY",
+    FailureClass.NO_CREDIT: "the account at OpenRouter or its key has no credit left",
+}
 
 
 class Breakers:
@@ -298,4 +304,5 @@ def _clamped(asked_s: float | None, default_s: float) -> float:
 def _reason(failure: Failure) -> str:
     """Name the failure without upstream's words: they may quote the prompt."""
     status = f" (HTTP {failure.http_status})" if failure.http_status is not None else ""
-    return failure.kind.value + status
+    advice = _ADVICE.get(failure.kind)
+    return failure.kind.value + status + (f": {advice}" if advice else "")

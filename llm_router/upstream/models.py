@@ -165,7 +165,7 @@ class ModelList:
         if not gone:
             log.info("every configured model is listed again")
             return
-        words = [f"{id_} (near: {', '.join(near) or 'nothing'})" for id_, near in gone.items()]
+        words = [f"{id_} (near: {', '.join(near)})" if near else id_ for id_, near in gone.items()]
         log.warning("no longer listed upstream and left out of chains: %s", "; ".join(words))
         for id_ in map(config.model_id, self._classifiers):
             if id_ in gone:

@@ -577,13 +577,20 @@ def test_one_request_can_be_the_probe_of_several_gates(breakers: Breakers, clock
 # The account
 
 
-@pytest.mark.parametrize(("kind", "wait_s"), [(C.AUTH, 60), (C.NO_CREDIT, 600)])
+@pytest.mark.parametrize(
+    ("kind", "wait_s", "advice"),
+    [
+        (C.AUTH, 60, "OpenRouter does not accept OPENROUTER_API_KEY"),
+        (C.NO_CREDIT, 600, "the account at OpenRouter or its key has no credit left"),
+    ],
+)
 def test_the_accounts_fault_stops_every_model_and_opens_none(
-    breakers: Breakers, clock: Clock, kind: FailureClass, wait_s: float
+    breakers: Breakers, clock: Clock, kind: FailureClass, wait_s: float, advice: str
 ) -> None:
     """F11, F12"""
     fail_once(breakers, kind)
-    assert refuse(breakers, OTHER) == Refusal("account", wait_s, f"{kind.value} (HTTP 503)")
+    why = f"{kind.value} (HTTP 503): {advice}"
+    assert refuse(breakers, OTHER) == Refusal("account", wait_s, why)
     assert view(breakers).is_clear
     clock.pass_s(wait_s)
     probe = admit(breakers, OTHER)
