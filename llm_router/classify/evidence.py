@@ -1,6 +1,7 @@
 """What speaks for each category, summed up and in words, and the decision that follows."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from math import exp
 from operator import itemgetter
 
@@ -40,24 +41,33 @@ class Evidence:
     def add_form(self, text: str, words: Collection[str]) -> None:
         scores, said = self._scores, self._found
         for sign in form_of(text, words).signs:
-            if sign.category in scores:
-                scores[sign.category] += sign.weight
-                said.append((sign.category, sign.reason))
+            category = sign.category
+            if category in scores:
+                scores[category] += sign.weight
+                said.append((category, sign.reason))
 
     def decision(self, fallback: str) -> Decision:
         """Weigh the sums against each other; `fallback` is what nothing at all speaks for."""
         if not self._found:
             return Decision(fallback, "default", 1 / len(self._scores), "no keyword matched")
         category, confidence, others = ranked(self._scores)
-        reasons: list[str] = []
+        return Decision(category, "keywords", confidence, self._rule(category), others)
+
+    def _rule(self, category: str) -> str:
+        """Name the first few reasons, each once; words are given in quotes."""
+        reasons: dict[str, None] = {}
         for whose, found in self._found:
             if whose == category:
                 if isinstance(found, str):
-                    reasons.append(found)
+                    reasons[found] = None
                 else:
-                    reasons += map(repr, found[:_SHOWN])
-        rule = rule_of("keywords", reasons) if reasons else "nothing speaks for another"
-        return Decision(category, "keywords", confidence, rule, others)
+                    for word in found[:_SHOWN]:
+                        reasons[repr(word)] = None
+                if len(reasons) >= _SHOWN:
+                    break
+        if not reasons:
+            return "nothing speaks for another"
+        return f"keywords: {', '.join(islice(reasons, _SHOWN))}"
 
 
 def ranked(scores: dict[str, float]) -> tuple[str, float, tuple[tuple[str, float], ...]]:
