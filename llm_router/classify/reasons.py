@@ -26,15 +26,19 @@ class Reasons(dict[str, list[_Reason]]):
         self._speaking = speaking
 
     def __missing__(self, shown: str) -> list[_Reason]:
-        numbers, names, found = group_numbers(), shown.split(AND), []
+        numbers, names = group_numbers(), shown.split(AND)
+        found: dict[str, _Reason] = {}
         for name in names:
             # "name, two" and ", three" say no more than the group itself.
             base = name.partition(", ")[0] if ", " in name else ""
             if name in self._speaking and not (base in numbers and base in names):
-                reason = (f"form: {name}", numbers.get(name), numbers.get(base))
-                found.append((self._speaking[name], *reason))
-        self[shown] = found
-        return found
+                said = self._speaking[name]
+                # Of "words >= 2" and ">= 3" the one that speaks louder is enough.
+                scale = name.partition(" >= ")[0]
+                if scale not in found or said > found[scale][0]:
+                    found[scale] = said, f"form: {name}", numbers.get(name), numbers.get(base)
+        reasons = self[shown] = [*found.values()]
+        return reasons
 
     def of(self, shown: Sequence[str], hits: Hits) -> Iterator[str]:
         """Yield words of groups, and signs of form."""

@@ -26,6 +26,12 @@ def test_the_decision_says_what_spoke_loudest_for_it() -> None:
     assert {name for name, _ in decision.runners_up} == {"reasoning", "conversation"}
 
 
+def test_of_how_many_words_there_are_only_the_loudest_is_said() -> None:
+    """The rule used to name "words >= 2" beside "words >= 3"."""
+    decision = judge("Why is the sky blue?")
+    assert decision.rule.count("words >= ") == 1
+
+
 def test_its_weights_are_read_when_it_is_warmed_and_not_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
