@@ -11,7 +11,7 @@ from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.evidence import Evidence, Speaking
 from llm_router.classify.own import Cached
 from llm_router.classify.reading import read
-from llm_router.classify.vocabulary import tokens
+from llm_router.classify.vocabulary import composed, tokens
 from llm_router.classify.words import builtin_words, groups
 from llm_router.routing.config import FALLBACK, RoutingConfig
 
@@ -57,7 +57,7 @@ class Keywords:
             evidence.add({0: found}, [(name, _HINT_WEIGHT)])
         evidence.add_form(reading.text, words)
         if prompt.context and len(words) <= _FOLLOW_UP_WORDS:
-            earlier = prompt.context.lower()
+            earlier = composed(prompt.context).lower()
             hits = vocabulary.hits(earlier, tokens(earlier))
             evidence.add(hits, _speaking_before())
         return evidence.decision(own.fallback)

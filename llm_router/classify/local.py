@@ -11,7 +11,7 @@ from llm_router.classify.features import NOTHING_KNOWN, length_of, shown
 from llm_router.classify.own import Cached, Own
 from llm_router.classify.reading import read
 from llm_router.classify.reasons import Reasons, group_numbers
-from llm_router.classify.vocabulary import Hits, tokens
+from llm_router.classify.vocabulary import Hits, composed, tokens
 from llm_router.classify.weights import CATEGORIES, Weights, weights
 from llm_router.classify.words import builtin_words
 from llm_router.routing.config import RoutingConfig
@@ -76,6 +76,7 @@ class Local:
         return _GOES_ON if going_on in hits else _STANDS_ALONE
 
     def _said_before(self, context: str) -> list[float]:
+        context = composed(context)
         lower = context.lower()
         words = tokens(lower)
         return self._weighed(context, words, builtin_words().hits(lower, words))[1]

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from llm_router.classify.base import Decision
 from llm_router.classify.evidence import rule_of
-from llm_router.classify.vocabulary import Entry, Hits, Vocabulary, inflections, tokens
+from llm_router.classify.vocabulary import Entry, Hits, Vocabulary, composed, inflections, tokens
 from llm_router.routing.config import FALLBACK, Category, RoutingConfig
 
 LEARNED = ("code", "reasoning", "conversation")
@@ -130,12 +130,13 @@ def compiled(config: RoutingConfig) -> Own:
 
 def _keyword_forms(category: Category) -> Iterator[str]:
     for keyword in category.keywords:
-        words = tokens(keyword.lower())
+        words = tokens(composed(keyword).lower())
         yield from map(" ".join, inflections(words)) if words else (keyword.strip(),)
 
 
 def _hint_forms(category: Category) -> Iterator[str]:
-    said = tokens(f"{category.name.replace('_', ' ')} {category.description}".lower())
+    description = composed(category.description)
+    said = tokens(f"{category.name.replace('_', ' ')} {description}".lower())
     for word in dict.fromkeys(part for run in said for part in _joined(run) if part):
         if word in _EMPTY or word.isdigit() or (word.isascii() and len(word) < 3):
             continue

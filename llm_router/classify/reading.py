@@ -5,7 +5,7 @@ from msgspec import Struct
 from llm_router.classify.base import By, Decision, Prompt
 from llm_router.classify.own import Own
 from llm_router.classify.text import clip
-from llm_router.classify.vocabulary import Hits, tokens
+from llm_router.classify.vocabulary import Hits, composed, tokens
 
 
 class Reading(Struct, frozen=True, gc=False):
@@ -24,6 +24,8 @@ def read(prompt: Prompt, own: Own, by: By) -> Reading | Decision:
     text = clip(prompt.text)
     if not text or text.isspace():
         return Decision(own.fallback, "default", None, "no text")
+    if not text.isascii():
+        text = composed(text)
     lower = text.lower()
     words = tokens(lower)
     wanted = own.wanted(lower, words)

@@ -3,6 +3,8 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from unicodedata import normalize
 
 from msgspec import Struct
 
@@ -28,6 +30,10 @@ COURTESY = frozenset(_COURTESY.split())
 
 Entry = tuple[str, int]  # a word or phrase, and the number of what it speaks for
 Hits = dict[int, list[str]]
+
+# Letters with accents may be written as two characters each (macOS names files so). Texts and
+# entries are compared with each in one.
+composed = partial(normalize, "NFC")
 
 
 def tokens(lower: str) -> list[str]:
@@ -76,7 +82,7 @@ class Vocabulary:
     def _spaced(self, entries: Iterable[Entry]) -> Iterator[tuple[str, list[str], int]]:
         """Yield the entries that are words; keep those that are looked for inside of runs."""
         for given, number in entries:
-            entry = given.strip().lower()
+            entry = composed(given).strip().lower()
             is_spaced = entry.isascii() or not _unspaced(entry)
             if is_spaced and (words := tokens(entry)):
                 yield entry, words, number

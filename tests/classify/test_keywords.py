@@ -119,6 +119,8 @@ def test_a_keyword_of_an_own_category_outweighs_the_built_in_ones() -> None:
         ("c++", "vitamin c is good", False),
         ("发票", "请给我开发票谢谢", True),
         ("🍕", "tonight 🍕 again", True),
+        ("café", "un cafe\u0301 noir", True),
+        ("cafe\u0301", "un café noir", True),
         ("  ", "anything at all", False),
     ],
 )
@@ -126,6 +128,23 @@ def test_keywords_match_whole_words_and_simple_forms(
     keyword: str, text: str, matches: bool
 ) -> None:
     assert (judge(text, config(own("mine", keyword))).category == "mine") is matches
+
+
+def test_the_vocabulary_is_found_with_accents_written_apart() -> None:
+    apart = judge("E\u0301cris un programme re\u0301cursif")
+    assert apart == judge("\u00c9cris un programme r\u00e9cursif")
+    assert apart.category == "code"
+
+
+def test_a_turn_before_is_read_with_accents_written_apart() -> None:
+    one, other = (
+        Keywords().judge(Prompt("plus court", context=before), config())
+        for before in (
+            "\u00c9cris un programme r\u00e9cursif",
+            "E\u0301cris un programme re\u0301cursif",
+        )
+    )
+    assert one == other
 
 
 def test_of_two_own_categories_the_one_with_more_hits_wins() -> None:

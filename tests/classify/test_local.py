@@ -32,6 +32,11 @@ def test_of_how_many_words_there_are_only_the_loudest_is_said() -> None:
     assert decision.rule.count("words >= ") == 1
 
 
+def test_keywords_of_a_users_are_found_with_accents_written_apart() -> None:
+    where = config(own("drinks", "café"))
+    assert judge("un cafe\u0301 noir", where).category == "drinks"
+
+
 def test_its_weights_are_read_when_it_is_warmed_and_not_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
