@@ -65,8 +65,10 @@ def run(args: argparse.Namespace) -> int:
         return _reset(loaded, path, args)
     if args.action == "force":
         return _force(loaded, path, args)
-    is_young = args.db is None and not path.exists()
-    return _list(None if is_young else path, args.json)
+    if args.db is None and not path.exists():
+        sys.stderr.write(f"llm-router: there is no database {path} yet\n")
+        return _list(None, args.json)
+    return _list(path, args.json)
 
 
 def _list(path: Path | None, is_json: bool) -> int:

@@ -65,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         )
     elif args.format == "csv":
         _write_csv(tables)
+    elif not any(tables.values()):
+        sys.stdout.write("no requests yet\n" if span == Period() else "no requests in that time\n")
     else:
         for by, groups in tables.items():
             print_table(_table(by, groups))

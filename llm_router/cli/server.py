@@ -49,6 +49,13 @@ def ask(settings: Settings, url: str, method: str, path: str, body: Any = None) 
         raise RouterError(f"the server at {url} did not answer: {exc}") from exc
     finally:
         connection.close()
+    if response.status == 401:
+        # Its own words say what a program has to send; here the key comes from the settings.
+        theirs = "another admin key" if "Authorization" in headers else "an admin key"
+        raise RouterError(
+            f"the server at {url} has {theirs}: set ROUTER_ADMIN_KEY, "
+            "or name its .env with --env-file"
+        )
     if response.status >= 400:
         raise RouterError(f"the server at {url} refused: {_words(answer)}")
     return answer

@@ -87,7 +87,9 @@ def test_the_list_is_json_on_request(folder: Path, capsys: pytest.CaptureFixture
 def test_without_a_database_nothing_was_shut_out(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(capsys) == (0, "nothing has ever been shut out\n", "")
+    status, out, err = run(capsys)
+    assert (status, out) == (0, "nothing has ever been shut out\n")
+    assert err == "llm-router: there is no database router.db yet\n"
 
 
 def test_a_database_that_was_named_must_be_there(

@@ -162,19 +162,39 @@ async def test_a_database_that_is_written_by_somebody_without_a_server_is_left_a
     assert "is in use by process" in capsys.readouterr().err
 
 
-async def test_what_a_server_refuses_is_told_in_its_words(
-    server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+async def test_without_the_servers_admin_key_it_is_said_where_to_put_it(
+    server: Server,
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def refuse(request: web.Request) -> web.Response:
-        body: Any = {"error": {"message": "The admin key is missing."}}
-        return web.json_response(body if "1" in request.path else [], status=401)
+        return web.json_response({"error": {"message": "Send it."}}, status=401)
 
     app = web.Application()
     app.router.add_route("*", "/{tail:.*}", refuse)
     async with TestServer(app) as other:
         server.database.announce(str(other.make_url("")))
         assert await command("config", "rollback", "1") == 1
-        assert "refused: The admin key is missing." in capsys.readouterr().err
+        assert "has an admin key: set ROUTER_ADMIN_KEY, or name" in capsys.readouterr().err
+        monkeypatch.setenv("ROUTER_ADMIN_KEY", "another-key-of-some-other-router")
+        assert await command("config", "rollback", "1") == 1
+        assert "has another admin key: set" in capsys.readouterr().err
+
+
+async def test_what_a_server_refuses_is_told_in_its_words(
+    server: Server, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        body: Any = {"error": {"message": "A cross-site request."}}
+        return web.json_response(body if "1" in request.path else [], status=403)
+
+    app = web.Application()
+    app.router.add_route("*", "/{tail:.*}", refuse)
+    async with TestServer(app) as other:
+        server.database.announce(str(other.make_url("")))
+        assert await command("config", "rollback", "1") == 1
+        assert "refused: A cross-site request." in capsys.readouterr().err
         assert await command("config", "rollback", "2") == 1
         assert "refused: without saying why" in capsys.readouterr().err
     assert await command("config", "rollback", "1") == 1

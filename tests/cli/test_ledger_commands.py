@@ -74,6 +74,18 @@ def db(tmp_path: Path) -> str:
     return str(path)
 
 
+def test_a_report_of_nothing_says_so(
+    tmp_path: Path, db: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def nothing(_: Database) -> None: ...
+
+    fill(tmp_path / "empty.db", nothing)
+    assert main(["report", "--db", str(tmp_path / "empty.db")]) == 0
+    assert lines(capsys) == ["no requests yet"]
+    assert main(["report", "--db", db, "--since", "2026-02-01", "--until", "2026-02-02"]) == 0
+    assert lines(capsys) == ["no requests in that time"]
+
+
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return capsys.readouterr().out.splitlines()
 
