@@ -255,6 +255,30 @@ class Exchange:
         )
         self._flush()
 
+    def undelivered(self) -> None:
+        """Correct what `completed` said: not all of the answer reached the client.
+
+        What the call came to stays as it is.
+        """
+        now = self._now()
+        self._journal.append(
+            RequestFinished(
+                id=self.id,
+                at=self._epoch + now,
+                outcome="truncated" if self.is_cut else "abandoned",
+                http_status=200,
+                error_class="draining" if self.is_cut else "client_gone",
+                served_model=None,
+                attempts=self.attempts,
+                usage=NO_USAGE,
+                cost=UNKNOWN_COST,
+                time_to_first_chunk_ms=None,
+                total_ms=round(1000 * (now - self._started)),
+                overhead_ms=None,
+                left_out=None,
+            )
+        )
+
     def headers(self) -> dict[str, str]:
         """Return the x-router-* headers as far as the facts are known."""
         headers = {"x-router-request-id": self.id, "x-router-attempts": str(self.attempts)}

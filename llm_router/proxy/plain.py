@@ -1,6 +1,8 @@
 """A plain answer: the whole of it, after the whole generation, or nothing."""
 
-from llm_router.errors import UpstreamError
+import asyncio
+
+from llm_router.errors import ClientGone, UpstreamError
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.call import Call, before_answer, is_as_asked, is_refusal
 from llm_router.proxy.facts import NO_FACTS, Facts
@@ -46,5 +48,9 @@ class PlainCall(Call):
                 has_worked = bool(self._facts.usage.completion_tokens)
                 return self.failed(failure, was_refused=is_refusal(failure) and not has_worked)
             self.completed(self._facts, note="empty")
-        await context.client.whole(self.client_headers(), body)
+        try:
+            await context.client.whole(self.client_headers(), body)
+        except (ClientGone, asyncio.CancelledError):
+            context.exchange.undelivered()
+            raise
         return None

@@ -9,7 +9,7 @@ import pytest
 from llm_router.demo.behaviour import HEADERS
 from llm_router.demo.upstream import DemoUpstream
 from tests.integration.client import CHAT, calling, chat_body, post, request
-from tests.integration.conftest import PATIENCE_S, Router, in_shared
+from tests.integration.conftest import PATIENCE_S, Router, eventually, in_shared
 
 GLM, MINI = "z-ai/glm-5", "openai/gpt-4o-mini"
 MB = 1024 * 1024
@@ -107,6 +107,28 @@ async def test_wherever_a_client_leaves_there_is_one_row(
     outcomes = {row["id"]: row["outcome"] for row in rows}
     assert all(a["outcome"] == outcomes[a["request_id"]] for a in attempts)
     assert (await router.breaker(MINI))["failures"] == 0
+
+
+@pytest.mark.parametrize("by", ["lane", "aiohttp"])
+async def test_a_plain_answer_that_is_not_taken_was_not_given(
+    router: Router, upstream: DemoUpstream, by: str
+) -> None:
+    """F51: what is written after the row was told corrects it."""
+    upstream.fail(GLM, huge=24 * MB)
+    headers = {"X-Odd": "1", "x-odd": "2"} if by == "aiohttp" else {}
+    async with calling(router.url) as caller:
+        caller.writer.write(request(chat_body(stream=False), headers=headers))
+        await caller.until(b"HTTP/1.1 200")
+
+    async def is_corrected() -> bool:
+        return [row["outcome"] for row in await router.rows()] == ["abandoned"]
+
+    await eventually(is_corrected)
+    [row] = await router.rows()
+    assert (row["http_status"], row["error_class"]) == (200, "client_gone")
+    assert row["cost_source"] == "provider"
+    [attempt] = await router.rows("attempts")
+    assert attempt["outcome"] == "completed"
 
 
 async def test_a_half_closed_connection_counts_as_left(

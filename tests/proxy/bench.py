@@ -165,6 +165,8 @@ class FakeClient:
         await asyncio.sleep(self.slow_s)
 
     async def whole(self, headers: Mapping[str, str], body: bytes) -> None:
+        if not self.leaves_after:
+            raise ClientGone("The client left.")
         self.headers, self.body = dict(headers), body
         self.booked.append(bool(self._journal.all(RequestFinished)))
         self.is_ended = True

@@ -17,7 +17,8 @@ from llm_router.errors import (
     UpstreamFailed,
     UpstreamRefused,
 )
-from llm_router.ledger.entry import REFUSED_COST, AttemptStarted
+from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST, AttemptStarted, RequestFinished
+from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.relay import ResponseCut
 from llm_router.routing.breaker import Permit
 from llm_router.routing.failures import Failure, FailureClass
@@ -369,6 +370,32 @@ def test_a_client_that_leaves_with_the_last_byte_had_its_answer() -> None:
         run(bench.dispatch())
     assert bench.attempts[0].outcome == "completed"
     assert bench.request.outcome == "completed"
+
+
+@pytest.mark.parametrize(
+    ("is_cut", "ended"),
+    [(False, ("abandoned", "client_gone")), (True, ("truncated", "draining"))],
+    ids=["client left", "router goes"],
+)
+def test_a_whole_answer_that_was_not_taken_is_corrected(
+    is_cut: bool, ended: tuple[str, str]
+) -> None:
+    """F51: megabytes of it may never have left us; the call itself had answered."""
+    bench = Bench([PLAIN], is_stream=False)
+    bench.client.leaves_after = 0
+
+    async def main() -> None:
+        context = bench.context()
+        context.exchange.is_cut = is_cut
+        with pytest.raises(ClientGone):
+            await dispatch(context, bench.chain)
+
+    run(main())
+    first, corrected = bench.journal.all(RequestFinished)
+    assert (first.outcome, corrected.http_status) == ("completed", 200)
+    assert (corrected.outcome, corrected.error_class) == ended
+    assert corrected.cost == UNKNOWN_COST, "which unsays nothing"
+    assert bench.attempts[0].outcome == "completed"
 
 
 def test_a_router_that_goes_answers_what_has_not_begun_with_a_503() -> None:

@@ -19,6 +19,7 @@ from tests.ledger.entries import (
     LABELS,
     T0,
     attempt_answered,
+    request_finished,
     request_sent,
     request_served,
     whole_request,
@@ -95,6 +96,23 @@ async def test_however_its_entries_fall_into_batches_the_rows_are_the_same(
         await tell(database, entries[start:end])
     await tell_plainly(other, entries)
     assert await everything(database) == await everything(other)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (1, 2)], ids=str)
+async def test_a_correction_finds_its_row_however_the_entries_fall_into_batches(
+    database: Database, cuts: tuple[int, ...]
+) -> None:
+    """F51: the client left while an answer was written that was booked already."""
+    gone = request_finished(outcome="abandoned", cost=None, source="unknown", error_class="left")
+    entries = [request_sent(), request_served(), replace(gone, usage=Usage())]
+    for start, end in zip((0, *cuts), (*cuts, len(entries)), strict=True):
+        await tell(database, entries[start:end])
+    [request] = await database.read("SELECT * FROM requests")
+    assert (request["outcome"], request["error_class"]) == ("abandoned", "left")
+    [attempt] = await database.read("SELECT * FROM attempts")
+    assert attempt["outcome"] == "completed"
+    for column in ("prompt_tokens", "cost_nanousd", "cost_source"):
+        assert request[column] == attempt[column] is not None
 
 
 async def test_an_end_whose_beginning_is_missing_tells_all_of_it(
