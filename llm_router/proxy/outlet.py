@@ -20,6 +20,10 @@ class Outlet(Protocol):
     def is_chunked(self) -> bool:
         """Whether the client takes chunked transfer encoding; HTTP/1.0 reads until the close."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has been sent a status line."""
+
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         """Answer with a whole JSON document."""
 

@@ -109,7 +109,7 @@ class Chats:
             if exchange.is_cut and isinstance(exc, asyncio.CancelledError):
                 task.uncancel()
                 raise _shutting_down(preface.client_key, exchange) from None
-            status = 200 if exchange.first_chunk_ms is not None else CLIENT_CLOSED_REQUEST
+            status = 200 if outlet.has_begun else CLIENT_CLOSED_REQUEST
             gone = FailureClass.CLIENT_GONE.value
             _finish(preface.client_key, exchange, "abandoned", status, gone)
             raise

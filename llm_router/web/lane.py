@@ -75,7 +75,7 @@ class Lane(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None  # from the first request on
         self._next_begins: asyncio.Future[None] | None = None  # what it waits for between two
         self._is_busy = False  # with a request
-        self._has_begun = False  # the answer, with its head
+        self.has_begun = False  # the answer, with its head
         self._is_whole = False  # the answer, to its last byte
         self._closes = False
         self._writable: asyncio.Future[None] | None = None
@@ -129,12 +129,12 @@ class Lane(asyncio.Protocol):
         self, status: int, headers: Mapping[str, str], framing: str, body: bytes = b""
     ) -> None:
         """Begin the answer. One that broke must not be followed by another in its midst."""
-        if self._has_begun:
+        if self.has_begun:
             raise ConnectionError("The answer has begun; it can only be cut.")
         transport = self._open_transport()
         closes = self._closes = self._closes or self._service.is_ending()
         transport.write(render_head(status, headers, framing, closes=closes) + body)
-        self._has_begun = True
+        self.has_begun = True
 
     def _open_transport(self) -> asyncio.Transport:
         if self.transport is None or self.transport.is_closing():
@@ -196,7 +196,7 @@ class Lane(asyncio.Protocol):
         self._ahead = b""
         self._take(data[begins:])
         self.pace.begins()
-        self._has_begun = self._is_whole = False
+        self.has_begun = self._is_whole = False
         self._closes = not self._keeps_alive
         self._is_busy = True
         if self._task is None:

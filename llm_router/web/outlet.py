@@ -22,6 +22,10 @@ class AiohttpOutlet:
     def transport(self) -> asyncio.Transport | None:
         return self._request.transport
 
+    @property
+    def has_begun(self) -> bool:
+        return self._writer is not None
+
     async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         # Written here, so that whoever answers hears of a client that does not take it.
         self.response = whole_answer(status, headers, body)

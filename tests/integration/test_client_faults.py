@@ -9,7 +9,7 @@ import pytest
 from llm_router.demo.behaviour import HEADERS
 from llm_router.demo.upstream import DemoUpstream
 from tests.integration.client import CHAT, calling, chat_body, post, request
-from tests.integration.conftest import PATIENCE_S, Router, eventually, in_shared
+from tests.integration.conftest import PATIENCE_S, Router, Start, eventually, in_shared
 
 GLM, MINI = "z-ai/glm-5", "openai/gpt-4o-mini"
 MB = 1024 * 1024
@@ -84,6 +84,19 @@ async def test_what_a_client_left_behind_is_asked_for_its_cost(
         assert row["completion_tokens"] >= at
         assert row["cost_nanousd"] > 0
     assert (await router.breaker(model))["failures"] == 0
+
+
+async def test_a_client_that_leaves_after_a_keep_alive_was_answered_with_a_200(
+    start: Start, upstream: DemoUpstream
+) -> None:
+    """F47"""
+    async with start(server={"keepalive_s": 0.01}) as router:
+        upstream.hold(GLM, at=0)
+        async with calling(router.url) as caller:
+            caller.writer.write(request(chat_body(stream=True)))
+            await caller.until(b": keep-alive")
+        [row] = await router.until_settled()
+    assert (row["outcome"], row["http_status"]) == ("abandoned", 200)
 
 
 async def test_wherever_a_client_leaves_there_is_one_row(

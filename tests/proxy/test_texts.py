@@ -33,6 +33,7 @@ class Sink:
     """An outlet that takes everything."""
 
     is_chunked = False
+    has_begun = False
 
     def __init__(self) -> None:
         self.sink = Transport()
