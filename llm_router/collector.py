@@ -21,8 +21,8 @@ def rest() -> None:
     """Look for cycles rarely, and never again among what start-up made.
 
     Requests leave few cycles behind, and the default looks for them every 700 objects, which is
-    every few requests. Much more seldom is dearer again: fresh memory is cold.
+    every few requests. Much more seldom is dearer again: fresh memory is cold. It does not look now
+    either: that holds the loop for 60 ms, in which a start leaves nothing to find.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 20, 50)

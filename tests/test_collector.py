@@ -26,6 +26,20 @@ def test_it_rests_once_everything_is_up() -> None:
     assert gc.get_threshold()[0] == 5_000
 
 
+def test_it_does_not_look_for_cycles_while_requests_wait() -> None:
+    looked: list[str] = []
+
+    def note(phase: str, _: dict[str, int]) -> None:
+        looked.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        collector.rest()
+    finally:
+        gc.callbacks.remove(note)
+    assert looked == []
+
+
 def test_it_pauses_for_a_block_and_goes_on_only_if_it_was_at_work() -> None:
     with suppress(ImportError), collector.paused():
         assert not gc.isenabled()
