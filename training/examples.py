@@ -11,7 +11,7 @@ import msgspec
 from llm_router.classify.features import features, length_of
 from llm_router.classify.text import clip
 from llm_router.classify.traces import traces
-from llm_router.classify.vocabulary import tokens
+from llm_router.classify.vocabulary import composed, tokens
 from llm_router.classify.weights import CATEGORIES, pairs_of
 from llm_router.classify.words import builtin_words
 
@@ -82,7 +82,7 @@ def _lines(path: Path) -> Iterator[Line]:
 
 
 def _example(line: Line) -> Example:
-    text = clip(line.text)
+    text = composed(clip(line.text))
     lower = text.lower()
     words = tokens(lower)
     length = length_of(text, words)

@@ -1,4 +1,5 @@
 import json
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_labels_that_are_not_learned_are_left_out(examples: list[Example]) -> No
 
 def test_the_same_examples_give_the_same_weights(examples: list[Example]) -> None:
     assert written(fit(examples)) == written(fit(examples))
+
+
+def test_a_word_is_the_same_however_its_accents_are_written(tmp_path: Path) -> None:
+    """As it is for who judges."""
+    given = {form: tmp_path / form for form in ("NFC", "NFD")}
+    for form, path in given.items():
+        text = unicodedata.normalize(form, "Écris une requête qui résume les données d'été")
+        path.write_text(json.dumps({"text": text, "label": "code", "lang": "fr"}))
+    composed, decomposed = (read([path])[0] for path in given.values())
+    assert composed.words == decomposed.words
+    assert composed.features == decomposed.features
 
 
 def test_the_weights_fit_what_they_were_learned_from(examples: list[Example]) -> None:
