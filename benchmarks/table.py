@@ -72,7 +72,9 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def _ratio(ratio: Spread | None) -> str:

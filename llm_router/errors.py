@@ -81,8 +81,8 @@ class ClientGone(RouterError):
 class HttpError(RouterError):
     """An answer in the one error shape.
 
-    `param` names the offending field, `metadata` holds what programs may want,
-    `retry_after_s` becomes Retry-After, and `is_final` says `x-should-retry: false`,
+    `param` names the offending field, `metadata` holds what programs may want, `headers` go with
+    the answer, `retry_after_s` becomes Retry-After, and `is_final` says `x-should-retry: false`,
     which keeps SDKs from multiplying a chain that has already been walked.
     """
 

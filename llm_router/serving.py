@@ -27,7 +27,7 @@ from llm_router.web.turns import FairSite, Turns
 
 log = logging.getLogger(__name__)
 
-SETTLE_S = 0.4  # what a client sent before it could know that we stop is on its way this long
+SETTLE_S = 0.4  # how long a request sent before the client could know of the stop may travel
 CUT_S = 5.0
 _LOOK_AGAIN_S = 0.1
 _SETTLE_IN_S = 0.1  # whoever waits for the start has seen it by then
@@ -56,7 +56,7 @@ async def taking_requests(
 ) -> AsyncIterator[Runner]:
     """Open the application, then take requests from the sockets until the block ends.
 
-    With others who take them, too, in `turns`.
+    `turns` shares them out where other processes take them, too.
     """
     runner = Runner(app, settings.deadlines, chat.on_lanes(app))
     try:

@@ -36,7 +36,7 @@ def main() -> int:
     )
     parser.add_argument("trial", choices=TRIALS)
     often = ", ".join(f"{name} {count}" for name, (_, count) in TRIALS.items())
-    parser.add_argument("--count", type=int, help=f"how often, of soak, minutes (default: {often})")
+    parser.add_argument("--count", type=int, help=f"times, or minutes of soak (default: {often})")
     parser.add_argument("--seed", type=int, default=1, help="what chance begins with (default: 1)")
     args = parser.parse_args()
     trial, count = TRIALS[args.trial]

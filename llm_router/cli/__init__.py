@@ -1,8 +1,8 @@
 """`llm-router COMMAND`: find the command, parse its arguments, call one function.
 
 Each command is a module beside this one with `configure(parser)` and `run(args) -> exit status`,
-imported only when it is asked for; its docstring is what --help says first. What goes wrong as
-expected is a RouterError, told in one line.
+imported only when it is asked for; its docstring is what --help says first. A RouterError is a
+failure that was expected, and is told in one line.
 """
 
 import argparse

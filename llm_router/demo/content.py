@@ -76,7 +76,7 @@ def categorise(labels: Sequence[str], text: str) -> str:
 
 
 def is_clear(labels: Sequence[str], text: str) -> bool:
-    """Say whether a keyword speaks for one of the labels."""
+    """Return whether a keyword speaks for one of the labels."""
     return any(label in labels and pattern.search(text) for label, pattern in _RULES)
 
 

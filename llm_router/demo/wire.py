@@ -134,7 +134,8 @@ class Wire:
 
     async def _stall(self, beat: bytes) -> None:
         how = self._how
-        beat_ms = how.beat if how.beat is not None else _BEAT_MS if how.stall == 0 else 0
+        usual_ms = _BEAT_MS if how.stall == 0 else 0
+        beat_ms = usual_ms if how.beat is None else how.beat
         over_s = None if how.stall_ms is None else how.stall_ms / 1000
         release = how.release or asyncio.Event()
         with suppress(TimeoutError):

@@ -63,7 +63,7 @@ def cost_of(usage: Usage, pricing: Mapping[str, object] | None, *, now: float) -
 
 
 def is_implausible(old: Mapping[str, object], new: Mapping[str, object]) -> bool:
-    """Say whether a price moved by more than ten times either way; from or to 0 always does."""
+    """Return whether a price moved by more than ten times; from or to 0 it always does."""
     for key in _WATCHED:
         try:
             before, after = _price(old, key), _price(new, key)

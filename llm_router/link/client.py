@@ -43,7 +43,7 @@ class Link:
         return self._writer is not None
 
     async def ask(self, question: Question, *expected: type[A], timeout_s: float = ANSWER_S) -> A:
-        """Return the answer. StorageError when it cannot be had, NotFound when that is it."""
+        """Return the answer. StorageError when none can be had, NotFound when that is it."""
         writer = self._writer
         if writer is None:
             raise StorageError("the ledger process is away; it is being started again")

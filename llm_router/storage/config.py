@@ -24,7 +24,7 @@ from llm_router.tasks import spawn
 
 Edit = Callable[[RoutingConfig], RoutingConfig]
 
-_REMEMBERED = 500
+_MOST_COMPARED = 500
 _NONE_YET = "the database has no configuration yet; start the server once"
 _NEWEST = "SELECT version, document FROM config_versions ORDER BY version DESC LIMIT 1"
 
@@ -156,11 +156,11 @@ async def current(database: Readable) -> RoutingConfig | None:
 
 
 async def was_in_force(database: Readable, config: RoutingConfig) -> bool:
-    """Return whether some version, of those that are remembered best, said the same."""
+    """Return whether some version said the same: the first, or one of the latest hundreds."""
     rows = await database.read(
         "SELECT version, document FROM config_versions ORDER BY version = 1 DESC, version DESC "
         "LIMIT ?",
-        (_REMEMBERED,),
+        (_MOST_COMPARED,),
     )
     wanted = document.to_dict(config)
     return any(document.to_dict(_parsed(row)) == wanted for row in rows)

@@ -24,6 +24,7 @@ from llm_router.storage.trouble import TROUBLE, explain, explain_os
 log = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x4C4C4D52  # "LLMR"; `file router.db` shows it
+_MARK_AS_OURS = f"PRAGMA application_id = {APPLICATION_ID}"
 TELL_EVERY_S = 5.0
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _STEPS_BETWEEN_LOOKS = 100_000  # a few milliseconds of SQLite's work
@@ -85,7 +86,7 @@ def _version(path: Path) -> int:
 
 
 def _was_empty(path: Path) -> bool:
-    """Say whether what was cut off in the middle of a change had no page before it.
+    """Return whether what was cut off in the middle of a change had no page before it.
 
     That is how a power cut leaves a database that was being made; later on, in WAL mode, it has no
     such journal (https://sqlite.org/fileformat2.html#the_rollback_journal).
@@ -172,7 +173,7 @@ def _progress(connection: sqlite3.Connection, step: str | None, tell: Tell) -> I
 
 def _begin(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("PRAGMA application_id = 0x4C4C4D52")
+    connection.execute(_MARK_AS_OURS)
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations ("
         "version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL) STRICT"
