@@ -47,11 +47,15 @@ def test_the_same_examples_give_the_same_weights(examples: list[Example]) -> Non
 
 def test_a_word_is_the_same_however_its_accents_are_written(tmp_path: Path) -> None:
     """As it is for who judges."""
-    given = {form: tmp_path / form for form in ("NFC", "NFD")}
-    for form, path in given.items():
-        text = unicodedata.normalize(form, "Écris une requête qui résume les données d'été")
+    text = "Écris une requête qui résume les données d'été"
+
+    def read_as(text: str) -> Example:
+        path = tmp_path / "prompts.jsonl"
         path.write_text(json.dumps({"text": text, "label": "code", "lang": "fr"}))
-    composed, decomposed = (read([path])[0] for path in given.values())
+        return read([path])[0]
+
+    composed = read_as(unicodedata.normalize("NFC", text))
+    decomposed = read_as(unicodedata.normalize("NFD", text))
     assert composed.words == decomposed.words
     assert composed.features == decomposed.features
 
