@@ -20,6 +20,7 @@ from reliability.verdict import at_work, judge
 from reliability.witness import Witness
 
 _STARTING_S, _SERVING_S, _DRAINING_S = 0.15, 0.5, 0.5
+_ANSWERED_S = 30.0
 
 
 async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Report:
@@ -42,6 +43,7 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
                 moments[await _kill(await nursery.start(), witness, chance)] += 1
             life = await nursery.start()
             await life.ready()
+            await _whole_answers(load)
         verdict = await judge(life, nursery, upstream, load, witness)
     facts = {
         "seed": seed,
@@ -52,6 +54,14 @@ async def run(folder: Path, *, count: int, seed: int, callers: int = 8) -> Repor
         **verdict.facts,
     }
     return Report("kills", facts, verdict.problems)
+
+
+async def _whole_answers(load: Callers) -> None:
+    """Wait until somebody has one, however busy the machine, or clearly nobody gets any."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ANSWERED_S):
+            while not any(each.answer.is_good for each in load.asked):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.05)
 
 
 async def _kill(life: Life, witness: Witness, chance: random.Random) -> str:
