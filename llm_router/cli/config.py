@@ -26,10 +26,13 @@ from llm_router.cli.output import (
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import utc_text
 from llm_router.errors import DocumentError, SettingsError
+from llm_router.routing.catalog import Catalog
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.document import Change, changes, from_toml, parse, to_dict, to_toml
+from llm_router.settings import Settings
 from llm_router.settings_load import Loaded
 from llm_router.storage.config import ConfigStore, Edit, Version, current, history
+from llm_router.storage.models import load_catalog
 from llm_router.storage.sqlite import open_database, open_reader
 
 _MOST = 1_000_000_000
@@ -82,6 +85,26 @@ def in_force(loaded: Loaded) -> RoutingConfig:
     return asyncio.run(read()) or loaded.seed
 
 
+async def stored_catalog(settings: Settings) -> Catalog:
+    """Return the model list that the database holds, or none."""
+    path = settings.ledger.path
+    if not path.exists():
+        return Catalog()
+    async with open_reader(path) as reader:
+        return await load_catalog(reader)
+
+
+def warn_of_gone(settings: Settings, before: RoutingConfig, after: RoutingConfig) -> None:
+    """Say which new models OpenRouter's list, as far as the database has it, does not have."""
+    new = after.model_ids() - before.model_ids()
+    for id_, near in asyncio.run(stored_catalog(settings)).gone(new).items():
+        hint = f" (near: {', '.join(near)})" if near else ""
+        sys.stderr.write(
+            f"llm-router: warning: {id_} is not in OpenRouter's model list, so chains go on "
+            f"without it{hint}\n"
+        )
+
+
 def change(loaded: Loaded, action: str, edit: Edit) -> tuple[RoutingConfig, RoutingConfig]:
     """Apply an edit through the running server, or else directly; return before and after."""
     path = loaded.settings.ledger.path
@@ -129,6 +152,7 @@ def _apply(args: argparse.Namespace) -> int:
         write_json({"version": after.version, **to_dict(after)})
     else:
         print_changes(before, after)
+        warn_of_gone(loaded.settings, before, after)
     return 0
 
 

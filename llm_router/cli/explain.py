@@ -15,7 +15,7 @@ from rich.markup import escape
 from llm_router.classify.base import NoBook
 from llm_router.classify.build import judge_of
 from llm_router.classify.hybrid import HybridClassifier
-from llm_router.cli.config import in_force
+from llm_router.cli.config import in_force, stored_catalog
 from llm_router.cli.options import json_option, load, settings_options
 from llm_router.cli.output import add_texts, new_table, print_table, write_json
 from llm_router.cli.server import ask, server_url
@@ -23,11 +23,7 @@ from llm_router.clock import SystemClock
 from llm_router.ledger.report import printable
 from llm_router.proxy.body import parse_body
 from llm_router.proxy.plan import make_plan
-from llm_router.routing.catalog import Catalog
-from llm_router.settings import Settings
 from llm_router.settings_load import Loaded
-from llm_router.storage.models import load_catalog
-from llm_router.storage.sqlite import open_reader
 from llm_router.web.explain import explanation
 
 _MANY_TOKENS = 1000
@@ -76,15 +72,6 @@ async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
         book=NoBook(),
     )
     return explanation(plan, parsed.needs, None)
-
-
-async def stored_catalog(settings: Settings) -> Catalog:
-    """Return the model list that the database holds, or none."""
-    path = settings.ledger.path
-    if not path.exists():
-        return Catalog()
-    async with open_reader(path) as reader:
-        return await load_catalog(reader)
 
 
 def _needs(needs: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llm_router.cli.config import change, in_force, print_changes
+from llm_router.cli.config import change, in_force, print_changes, warn_of_gone
 from llm_router.cli.options import json_option, load, settings_options
 from llm_router.cli.output import write_json
 from llm_router.errors import SettingsError
@@ -51,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(result)
         print_changes(before, after, is_dry_run=args.dry_run)
+        warn_of_gone(loaded.settings, before, after)
     return 0 if result.taken else 1
 
 

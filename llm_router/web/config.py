@@ -16,7 +16,7 @@ from llm_router.errors import (
     Unavailable,
     UnknownCategory,
 )
-from llm_router.keys import CONFIG, CONFIG_STORE, SETTINGS
+from llm_router.keys import CATALOG, CONFIG, CONFIG_STORE, SETTINGS
 from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.document import parse, to_dict
 from llm_router.routing.names import near, safe
@@ -61,7 +61,7 @@ async def put_category(request: web.Request) -> web.Response:
     def edit(config: RoutingConfig) -> RoutingConfig:
         return _with_category(config, name, given)
 
-    return _category_answer(await _change(request, f"category {name}", edit), name)
+    return _category_answer(request, await _change(request, f"category {name}", edit), name)
 
 
 async def put_mapping(request: web.Request) -> web.Response:
@@ -75,7 +75,7 @@ async def put_mapping(request: web.Request) -> web.Response:
             raise UnknownCategory(f"There is no category {name}{hint or '.'}", param="category")
         return _with_category(config, name, {"models": body.models})
 
-    return _category_answer(await _change(request, f"model-mapping {name}", edit), name)
+    return _category_answer(request, await _change(request, f"model-mapping {name}", edit), name)
 
 
 async def delete_category(request: web.Request) -> web.Response:
@@ -175,9 +175,13 @@ def _shown(category: Category) -> dict[str, Any]:
     }
 
 
-def _category_answer(config: RoutingConfig, name: str) -> web.Response:
-    shown = {"name": name, **_shown(config.categories[name])}
-    return json_answer({"category": shown, "version": config.version})
+def _category_answer(request: web.Request, config: RoutingConfig, name: str) -> web.Response:
+    """Show the category, and which of its models OpenRouter does not list: perhaps mistyped."""
+    category = config.categories[name]
+    shown = {"name": name, **_shown(category)}
+    gone = request.app[CATALOG].current.gone(set(map(config.model_id, category.models)))
+    found = {"gone": gone} if gone else {}
+    return json_answer({"category": shown, "version": config.version, **found})
 
 
 def _whole_answer(config: RoutingConfig) -> web.Response:

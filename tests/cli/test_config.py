@@ -13,11 +13,13 @@ from aiohttp.test_utils import TestServer
 
 from llm_router import keys
 from llm_router.cli import main
+from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import ConfigHolder
 from llm_router.routing.defaults import default_config
 from llm_router.routing.document import from_toml, to_dict, to_toml
 from llm_router.settings import Settings
 from llm_router.storage.config import ConfigStore
+from llm_router.storage.models import ModelStorage
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web import config as web_config
 from tests.cli.conftest import Run
@@ -48,6 +50,24 @@ def test_what_was_applied_is_exported(run: Run, poetry: str) -> None:
     exported = run("config", "export")[1]
     assert from_toml(exported) == from_toml(DEFAULTS + POETRY)
     assert json.loads(run("config", "export", "--json")[1]) == to_dict(from_toml(exported))
+
+
+def test_a_new_model_that_is_not_listed_is_applied_and_pointed_out(
+    run: Run, folder: Path, poetry: str
+) -> None:
+    async def listed() -> None:
+        async with open_database(folder / "router.db") as database:
+            models = read_models({"data": [{"id": "a/bb"}]})
+            await ModelStorage(database).save(Catalog(models, fetched_at=1.0))
+
+    asyncio.run(listed())
+    status, out, err = run("config", "apply", poetry)
+    assert (status, out.splitlines()[-1]) == (0, "version 2 is in force")
+    assert err.splitlines() == [
+        "llm-router: warning: a/b is not in OpenRouter's model list, so chains go on without it "
+        "(near: a/bb)"
+    ]
+    assert run("config", "apply", poetry)[2] == ""
 
 
 def test_applying_an_export_changes_nothing(run: Run, folder: Path, poetry: str) -> None:
@@ -127,6 +147,7 @@ async def server(folder: Path) -> AsyncIterator[Server]:
     app = web.Application()
     app[keys.SETTINGS] = Settings()
     app[keys.CONFIG] = ConfigHolder(default_config())
+    app[keys.CATALOG] = CatalogHolder()
     for route in web_config.ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
     async with open_database(folder / "router.db") as database, TestServer(app) as server:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from llm_router import keys
 from llm_router.errors import HttpError
+from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import ConfigHolder
 from llm_router.routing.defaults import default_config
 from llm_router.routing.document import to_dict
@@ -57,6 +58,7 @@ def application(path: Path, *, has_admin_key: bool = True) -> web.Application:
         upstream=UpstreamSettings(api_key=SecretStr(SECRET)),
     )
     app[keys.CONFIG] = ConfigHolder(default_config())
+    app[keys.CATALOG] = CatalogHolder()
     app.cleanup_ctx.append(storage)
     for route in web_config.ROUTES:
         app.router.add_route(route.method, route.path, route.handler)
@@ -122,6 +124,19 @@ async def test_a_category_is_added_and_in_force_at_once(client: Client) -> None:
     shown = await answer(client, "GET", "/config")
     assert shown["categories"]["poetry"]["keywords"] == ["rhyme"]
     assert shown["version"] == 2
+
+
+async def test_a_model_that_is_not_listed_is_taken_and_named(client: Client) -> None:
+    catalog = Catalog(read_models({"data": [{"id": "z-ai/glm-5"}]}), fetched_at=1.0)
+    client.app[keys.CATALOG].current = catalog
+    body = {"category": "code", "models": ["z-ai/glm-55", "glm-5"]}
+    answered = await answer(client, "POST", "/config/model-mapping", body)
+    assert answered["category"]["models"] == body["models"]
+    assert answered["gone"] == {"z-ai/glm-55": ["z-ai/glm-5"]}
+    answered = await answer(
+        client, "POST", "/config/category", {"name": "code", "models": ["glm-5"]}
+    )
+    assert "gone" not in answered
 
 
 async def test_what_a_change_leaves_out_stays_as_it_is(client: Client) -> None:
