@@ -19,6 +19,9 @@ _STEM = 5
 # Small words that join others in Chinese: what stands between them is looked for.
 _joined = re.compile("[和与及或的了是在]").split
 _LONG = 7
+_ENDINGS = ("ions", "ion", "ings", "ing", "ies", "ers", "or", "er", "ed", "en", "s", "y", "e")
+_has_vowel = re.compile("[aeiou]").search
+_NO_VERBS = frozenset(("even", "morn"))
 # Words that say nothing about what a category is for.
 _SAYS_NOTHING = (
     "a an the and or of for to in on at by with from about into is are be as it its this that these"
@@ -140,16 +143,27 @@ def _hint_forms(category: Category) -> Iterator[str]:
     for word in dict.fromkeys(part for run in said for part in _joined(run) if part):
         if word in _EMPTY or word.isdigit() or (word.isascii() and len(word) < 3):
             continue
-        yield from map(" ".join, inflections([word]))
+        for form in (word, *_verbs(word)):
+            yield from map(" ".join, inflections([form]))
         if (stem := _stem(word)) is not None:
             yield f"{stem}*"
+
+
+def _verbs(word: str) -> Iterator[str]:
+    """Yield what an English gerund may come from: `baking` from `bak` or `bake`."""
+    base = word.removesuffix("ing")
+    if base != word and len(base) > 2 and _has_vowel(base) and base not in _NO_VERBS:
+        yield base
+        yield f"{base}e"
+        if base[-1] == base[-2:-1]:
+            yield base[:-1]  # `planning`
 
 
 def _stem(word: str) -> str | None:
     """Return what a long word shares with its kin: `translat` of `translations`."""
     if len(word) < _LONG:
         return None
-    for ending in ("ions", "ion", "ings", "ing", "ies", "ers", "or", "er", "ed", "s", "y", "e"):
+    for ending in _ENDINGS:
         if word.endswith(ending) and len(word) - len(ending) > _STEM:
             return word.removesuffix(ending)
     return word

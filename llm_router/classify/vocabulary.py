@@ -17,6 +17,10 @@ _TOKEN = re.compile(rf"[^\W{_UNSPACED}]+(?:\+\+|#)?|[{_UNSPACED}]+")
 _SPACED = bytes(code if re.match(rb"\w", bytes([code])) else 32 for code in range(256))
 _unspaced = re.compile(f"[{_UNSPACED}]").search
 _STEM = 5
+_PLURAL = 4
+_NO_PLURALS = frozenset(
+    ("always", "lens", "maths", "news", "pandas", "rails", "series", "species", "windows")
+)
 _OPENING = 6  # the tokens among which an opening may begin
 
 # Words that may stand before what is asked: "Hi, could you please explain ..."
@@ -43,18 +47,38 @@ def tokens(lower: str) -> list[str]:
     return _TOKEN.findall(lower)
 
 
-def inflections(words: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    """Yield a keyword and its simple forms: `recipe` also as `recipes`, never as `recipient`."""
+def inflections(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Yield a keyword and its simple forms: `recipe` also as `recipes`, never as `recipient`.
+
+    And the other way round, `recipes` also as `recipe`.
+    """
     *head, last = words
+    for word in (last, singular(last)):
+        if word is not None:
+            yield from ((*head, form) for form in _forms(word))
+
+
+def singular(word: str) -> str | None:
+    """Return an English plural's singular; None for what is none, or only looks like one."""
+    if len(word) < _PLURAL or word in _NO_PLURALS or not word.endswith("s"):
+        return None
+    if word.endswith(("ss", "us", "is")):
+        return None
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-2] if word.endswith(("ches", "shes", "sses", "xes")) else word[:-1]
+
+
+def _forms(word: str) -> Iterator[str]:
     endings = ["", "s", "es", "d", "ed", "ing"]
-    if len(last) >= _STEM:
+    if len(word) >= _STEM:
         endings += ["e", "n", "en"]  # German
     for ending in endings:
-        yield (*head, last + ending)
-    if last.endswith("y"):
-        yield (*head, last[:-1] + "ies")
-    if last.endswith("e"):
-        yield (*head, last[:-1] + "ing")
+        yield word + ending
+    if word.endswith("y"):
+        yield word[:-1] + "ies"
+    if word.endswith("e"):
+        yield word[:-1] + "ing"
 
 
 class Vocabulary:
