@@ -17,7 +17,7 @@ from llm_router.classify.words import builtin_words
 from llm_router.routing.config import RoutingConfig
 
 _CONFIGURED = 2.0  # a keyword that a user added to a built-in category
-_HINTED = (0.0, 1.6, 2.8, 3.6)  # words of a category's own name or description: so many, so much
+_HINTED = (0.0, 1.8, 3.2, 4.0)  # words of a category's own name or description: so many, so much
 # What the turn before counts for in a short message: in one that says nothing by itself, in one
 # that begins as if it went on ("and in Rust?"), in any other.
 _FOLLOW_UP_WORDS = 8
