@@ -83,7 +83,7 @@ class HttpError(RouterError):
 
     `param` names the offending field, `metadata` holds what programs may want, `headers` go with
     the answer, `retry_after_s` becomes Retry-After, and `is_final` says `x-should-retry: false`,
-    which keeps SDKs from multiplying a chain that has already been walked.
+    which keeps SDKs from multiplying a chain that has already been walked. So does a long wait.
     """
 
     status: int = 500

@@ -13,6 +13,10 @@ PLAIN_HEADERS = {"Server": "llm-router", "X-Content-Type-Options": "nosniff"}
 JSON = {"Content-Type": "application/json"}
 _JSON_TEXT = {"Content-Type": "application/json; charset=utf-8"}
 CLOSING = (400, 408, 413)  # the rest of such a body is not worth reading
+# OpenAI's SDKs wait as long as Retry-After says: the older ones for up to a minute, and beyond that
+# they come back within seconds, in vain, or hold their caller up for all of it.
+# https://github.com/openai/openai-python/blob/main/src/openai/_base_client.py
+PATIENCE_S = 60
 
 
 def json_answer(
@@ -42,9 +46,10 @@ def error_answer(error: HttpError, headers: Mapping[str, str]) -> web.Response:
 def error_parts(error: HttpError, headers: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     """Return headers, with what tells a client whether and when to come back, and the body."""
     sent = {**_JSON_TEXT, **headers, **error.headers}
-    if error.retry_after_s is not None:
-        sent["Retry-After"] = str(max(1, ceil(error.retry_after_s)))
-    if error.is_final:
+    wait_s = error.retry_after_s
+    if wait_s is not None:
+        sent["Retry-After"] = str(max(1, ceil(wait_s)))
+    if error.is_final or (wait_s is not None and wait_s > PATIENCE_S):
         sent["x-should-retry"] = "false"
     if error.status == 401:
         sent["WWW-Authenticate"] = 'Bearer realm="llm-router"'

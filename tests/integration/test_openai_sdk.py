@@ -204,6 +204,17 @@ async def test_a_rate_limit_is_one(client: AsyncOpenAI, upstream: DemoUpstream) 
     assert caught.value.response.headers["Retry-After"] == "7"
 
 
+@pytest.mark.parametrize(("wait_s", "retries"), [(1, 2), (300, 0)], ids=["short", "long"])
+async def test_a_rate_limit_is_waited_for_while_that_is_bearable(
+    client: AsyncOpenAI, upstream: DemoUpstream, wait_s: int, retries: int
+) -> None:
+    """F10"""
+    upstream.fail(status=429, retry_after=wait_s)
+    with pytest.raises(openai.RateLimitError) as caught:
+        await client.chat.completions.create(model="router", messages=HELLO)
+    assert caught.value.request.headers["x-stainless-retry-count"] == str(retries)
+
+
 async def test_a_stream_that_breaks_upstream_raises_after_what_came(
     client: AsyncOpenAI, upstream: DemoUpstream
 ) -> None:

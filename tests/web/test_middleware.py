@@ -100,12 +100,13 @@ async def test_an_error_of_ours_is_its_answer() -> None:
     ("error", "expected"),
     [
         (NoCandidate("x", retry_after_s=0.2), {"Retry-After": "1", "x-should-retry": None}),
-        (NoCandidate("x", retry_after_s=29.1), {"Retry-After": "30"}),
+        (NoCandidate("x", retry_after_s=59.1), {"Retry-After": "60", "x-should-retry": None}),
+        (NoCandidate("x", retry_after_s=300), {"Retry-After": "300", "x-should-retry": "false"}),
         (UpstreamFailed("x", is_final=True), {"x-should-retry": "false", "Retry-After": None}),
         (Unauthorized("x"), {"WWW-Authenticate": 'Bearer realm="llm-router"'}),
         (Conflict("x", headers={"X-More": "y"}), {"X-More": "y", "WWW-Authenticate": None}),
     ],
-    ids=["at least a second", "rounded up", "final", "a key is wanted", "more headers"],
+    ids=["at least a second", "rounded up", "too long to wait", "final", "a key is wanted", "more headers"],
 )
 async def test_headers_say_whether_and_when_to_come_back(
     error: HttpError, expected: dict[str, str | None]
