@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import Failure, FailureClass
-from llm_router.routing.gates import Force, Forced, Gate, Limits, State
+from llm_router.routing.gates import Forced, Gate, Limits, State, Word
 from llm_router.routing.model_gates import ModelGates
 from llm_router.routing.permits import GateName, Permit, ProbeDue, Refusal
 from llm_router.routing.snapshot import (
@@ -241,7 +241,8 @@ class Breakers:
             wait_left_s, cooldown_left_s = time_left(row, longest_s, self._clock, self._boot_id)
             gate = self._shared.get(row.subject) or self._models.get(row.subject)
             if gate is None:
-                if row.state == "closed" and not cooldown_left_s and row.forced is None:
+                is_well = row.state == "closed" and not cooldown_left_s and row.forced is None
+                if is_well and not row.failures:
                     continue
                 gate = self._models[row.subject]
             if row.stamp >= gate.stamp:
@@ -252,6 +253,7 @@ class Breakers:
                     row.wait_s or 0.0,
                     row.stamp,
                     row.forced,
+                    row.counts_from,
                     wait_left_s=wait_left_s,
                     cooldown_left_s=cooldown_left_s,
                     latest=self._latest,
@@ -286,15 +288,13 @@ class Breakers:
         name, gate, _ = refusing[0]
         return Refusal(name, max(left for *_, left in refusing), gate.reason or gate.state)
 
-    def _report(
-        self, gate: Gate, before: State, request_id: str | None, force: Force | None
-    ) -> None:
-        if gate.state != before or force is not None:
+    def _report(self, gate: Gate, before: State, request_id: str | None, word: Word | None) -> None:
+        if gate.state != before or word is not None:
             level = logging.WARNING if gate.state == "open" else logging.INFO
             log.log(
                 level, "breaker %s: %s -> %s, %s", gate.subject, before, gate.state, gate.reason
             )
-        self._on_change(change_of(gate, before, request_id, self._clock, self._boot_id, force))
+        self._on_change(change_of(gate, before, request_id, self._clock, self._boot_id, word))
 
 
 def _clamped(asked_s: float | None, default_s: float) -> float:

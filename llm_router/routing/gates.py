@@ -17,6 +17,7 @@ from llm_router.clock import Clock
 State = Literal["closed", "open", "half_open"]
 Forced = Literal["open", "closed"]
 Force = Literal["open", "closed", "off"]
+Word = Force | Literal["reset"]  # what an operator may say
 
 # While a probe is under way its result may come at any moment, long before its lease ends.
 PROBE_HINT_S = 5.0
@@ -33,7 +34,7 @@ class Limits:
     longest_wait_s: float
 
 
-Report = Callable[["Gate", State, str | None, Force | None], None]
+Report = Callable[["Gate", State, str | None, Word | None], None]
 
 
 class Gate:
@@ -43,7 +44,7 @@ class Gate:
     `report` is called after every change with the gate, the state before, the request that caused
     it, and an operator's word if that was it. `is_clear` is what the hot path reads: closed, and no
     cool-down. `stamp` grows with every change: microseconds of the boot clock, which all processes
-    of a machine share.
+    of a machine share; failures from before the stamp `counts_from` are forgotten everywhere.
     """
 
     __slots__ = (
@@ -51,6 +52,7 @@ class Gate:
         "_limits",
         "_report",
         "cooldown_until",
+        "counts_from",
         "failed",
         "forced",
         "horizon",
@@ -79,6 +81,7 @@ class Gate:
         self.horizon = 0
         self.probe = 0
         self.stamp = 0
+        self.counts_from = int(clock.monotonic() * 1e6)
         self._limits = limits
         self._clock = clock
         self._report = report
@@ -188,14 +191,18 @@ class Gate:
             self._changed(self.state, request_id)
 
     def reset(self, latest: int, reason: str) -> None:
-        """Close and forget everything; calls admitted up to `latest` can no longer speak."""
+        """Close and forget everything; calls admitted up to `latest` can no longer speak.
+
+        It is reported even if nothing is wrong here: another process may have counted failures.
+        """
         if self.forced is not None:
             self.force(None, latest, reason)
-        elif self.is_clear and not self.failed:
-            self.horizon = latest
+        elif self.is_clear and not self.failed and not self.stamp:
+            self.horizon = latest  # no process has ever had anything to say about it
         else:
             self.cooldown_until = 0.0
-            self._close(reason, latest, None)
+            self._close(reason, latest, None, "reset")
+            self.counts_from = self.stamp
 
     def force(self, to: Forced | None, latest: int, reason: str) -> None:
         """Hold the gate open or closed until the next word; None lets it begin anew, closed."""
@@ -203,6 +210,7 @@ class Gate:
         self.horizon, self.failed, self.probe = latest, [], 0
         self.wait_s = self.cooldown_until = 0.0
         self._move(to or "closed", 0.0, reason, None, to or "off")
+        self.counts_from = self.stamp
 
     def take(
         self,
@@ -212,6 +220,7 @@ class Gate:
         wait_s: float,
         stamp: int,
         forced: Forced | None = None,
+        counts_from: int = 0,
         *,
         wait_left_s: float,
         cooldown_left_s: float,
@@ -219,12 +228,14 @@ class Gate:
     ) -> None:
         """Take over, without a report, what another process made of this gate.
 
-        If that moved it, calls admitted here up to `latest` can no longer speak.
+        If that moved it or was an operator's word, calls admitted here up to `latest` can no
+        longer speak.
         """
         now = self._clock.monotonic()
-        if state != self.state:
+        if state != self.state or counts_from > self.counts_from:
             self.horizon = latest
             self.failed = []
+            self.counts_from = max(counts_from, self.counts_from)
         if stamp != self.stamp:
             self.probe = 0  # if there is one, it is another process's
         self.state = state
@@ -263,11 +274,13 @@ class Gate:
         self.wait_s = wait_s
         self._move("open", self._clock.monotonic() + wait_s, reason, request_id)
 
-    def _close(self, reason: str, horizon: int, request_id: str | None) -> None:
+    def _close(
+        self, reason: str, horizon: int, request_id: str | None, word: Word | None = None
+    ) -> None:
         self.horizon = horizon
         self.failed = []
         self.wait_s = 0.0
-        self._move("closed", 0.0, reason, request_id)
+        self._move("closed", 0.0, reason, request_id, word)
 
     def _move(
         self,
@@ -275,7 +288,7 @@ class Gate:
         until: float,
         reason: str,
         request_id: str | None,
-        force: Force | None = None,
+        word: Word | None = None,
     ) -> None:
         before, self.state = self.state, state
         self.until = until
@@ -283,8 +296,8 @@ class Gate:
         self.is_clear = state == "closed" and self.cooldown_until == 0.0
         if before != state:
             self.since = self._clock.wall()
-        self._changed(before, request_id, force)
+        self._changed(before, request_id, word)
 
-    def _changed(self, before: State, request_id: str | None, force: Force | None = None) -> None:
+    def _changed(self, before: State, request_id: str | None, word: Word | None = None) -> None:
         self.stamp = max(self.stamp + 1, int(self._clock.monotonic() * 1e6))
-        self._report(self, before, request_id, force)
+        self._report(self, before, request_id, word)

@@ -13,6 +13,8 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.gates import State
 from llm_router.routing.snapshot import StoredBreaker
 
+_HELD = ("open", "closed", "off")  # in the history even where the state stays as it is
+
 
 @dataclass(frozen=True, slots=True)
 class Settled:
@@ -37,12 +39,13 @@ class Claimed:
 def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
     """Return what a change makes of the row; None if it comes too late to make anything of it."""
     if row is None:
-        is_move = change.from_state != change.to_state or change.force is not None
+        is_move = change.from_state != change.to_state or change.force in _HELD
         return Settled(_row(change), is_move)
     if not _is_newer(row, change):
         return None
     if change.force is not None:
-        return Settled(_row(change), is_move=True)
+        is_move = row.state != change.to_state or change.force in _HELD or row.forced is not None
+        return Settled(_row(change), is_move)
     cooled = replace(_cooled(row, change), stamp=max(row.stamp, change.stamp))
     if row.forced is not None and change.to_state != row.state:
         return Settled(cooled, is_move=False)  # an operator's word is above any evidence
@@ -58,6 +61,7 @@ def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
         cooldown_boot_s=cooled.cooldown_boot_s,
         stamp=cooled.stamp,
         forced=row.forced,
+        counts_from=row.counts_from if row.boot_id == change.boot_id else 0,
     )
     return Settled(after, is_move)
 
@@ -112,5 +116,6 @@ def _row(change: BreakerChanged) -> StoredBreaker:
         failures=change.failures,
         wait_s=change.wait_s,
         stamp=change.stamp,
-        forced=None if change.force == "off" else change.force,
+        forced=change.force if change.force in ("open", "closed") else None,
+        counts_from=0 if change.force is None else change.stamp,
     )

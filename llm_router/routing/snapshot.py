@@ -10,7 +10,7 @@ from typing import Any
 from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import FailureClass
-from llm_router.routing.gates import Force, Forced, Gate, State
+from llm_router.routing.gates import Forced, Gate, State, Word
 
 LONGEST_COOLDOWN_S = 3600.0
 
@@ -74,6 +74,7 @@ class StoredBreaker:
     wait_s: float | None
     stamp: int = 0
     forced: Forced | None = None
+    counts_from: int = 0  # the stamp of an operator's latest word
 
 
 def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
@@ -112,7 +113,7 @@ def change_of(
     request_id: str | None,
     clock: Clock,
     boot_id: str | None,
-    force: Force | None = None,
+    word: Word | None = None,
 ) -> BreakerChanged:
     """Return the whole state of a gate that has just changed, for the journal."""
     wall = clock.wall()
@@ -132,7 +133,7 @@ def change_of(
         failures=len(gate.failed),
         wait_s=gate.wait_s,
         stamp=gate.stamp,
-        force=force,
+        force=word,
     )
 
 

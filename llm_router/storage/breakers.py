@@ -16,8 +16,9 @@ from llm_router.storage.trouble import trusting
 _PUT = """
 INSERT OR REPLACE INTO breakers (
     subject, state, since, until, until_boot_s, cooldown_until, cooldown_boot_s,
-    boot_id, reason, failures, wait_s, stamp, forced, serial)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT coalesce(max(serial), 0) + 1 FROM breakers))
+    boot_id, reason, failures, wait_s, stamp, forced, counts_from, serial)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+        (SELECT coalesce(max(serial), 0) + 1 FROM breakers))
 """
 # Clients may name models without end; as many are remembered here as in memory.
 _FORGET = """
@@ -132,6 +133,7 @@ def _stored(row: sqlite3.Row) -> StoredBreaker:
         wait_s=row["wait_s"],
         stamp=row["stamp"],
         forced=row["forced"],
+        counts_from=row["counts_from"],
     )
 
 
@@ -150,6 +152,7 @@ def _values(row: StoredBreaker) -> tuple[object, ...]:
         row.wait_s,
         row.stamp,
         row.forced,
+        row.counts_from,
     )
 
 

@@ -334,6 +334,38 @@ async def test_a_reset_in_one_lets_in_everywhere(
     assert table.state() == "closed"
 
 
+@pytest.mark.parametrize("subject", [MODEL, ALL])
+async def test_a_reset_in_one_forgets_what_the_others_have_counted(
+    first: Process, second: Process, table: Table, subject: str
+) -> None:
+    slow = await first.enter()
+    await first.fail(2)
+    second.read()
+    assert second.breakers.reset(subject)
+    first.read()
+    first.breakers.failed(slow, Failure(FailureClass.UPSTREAM_5XX, "x"))
+    await first.fail(2)
+    assert isinstance(await first.admit(), Permit)
+    assert table.moves() == []
+    await first.fail(1)
+    assert table.moves() == [("closed", "open")]
+
+
+async def test_a_reset_is_obeyed_once(first: Process, second: Process) -> None:
+    await first.fail(1)
+    await second.fail(1)
+    second.read()
+    second.breakers.reset(MODEL)
+    for _ in range(2):
+        first.read()
+        await first.fail(1)
+        await second.fail(1)
+        second.read()
+    first.read()
+    await first.fail(1)
+    assert isinstance(await first.admit(), Refusal)
+
+
 async def test_calls_from_before_a_reset_elsewhere_no_longer_count(
     first: Process, second: Process
 ) -> None:

@@ -106,7 +106,14 @@ async def test_an_error_of_ours_is_its_answer() -> None:
         (Unauthorized("x"), {"WWW-Authenticate": 'Bearer realm="llm-router"'}),
         (Conflict("x", headers={"X-More": "y"}), {"X-More": "y", "WWW-Authenticate": None}),
     ],
-    ids=["at least a second", "rounded up", "too long to wait", "final", "a key is wanted", "more headers"],
+    ids=[
+        "at least a second",
+        "rounded up",
+        "too long to wait",
+        "final",
+        "a key is wanted",
+        "more headers",
+    ],
 )
 async def test_headers_say_whether_and_when_to_come_back(
     error: HttpError, expected: dict[str, str | None]
