@@ -92,7 +92,7 @@ def _measure(names: Sequence[str], pace: Pace, soak_s: float, tools: Tools) -> R
             _show(report, compared(scenario, summaries))
     cores = cores_of_this_machine()
     if starts.NAME in names:
-        _show(report, starts.run(pace.rounds, cores.tested if cores else None))
+        _show(report, starts.run(pace.rounds))
     if memory.NAME in names and cores is not None:
         _show(report, memory.run(min(pace.rounds, 2), cores))
     if soak.NAME in names and cores is not None:

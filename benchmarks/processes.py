@@ -22,8 +22,12 @@ _STOP_S = 15.0
 _POLL_S = 0.01
 _LAST_WORDS = 1500  # of a traceback that is longer
 _URL = re.compile(r"https?://127\.0\.0\.1:\d+[^\s,]*")
-# Settings and proxies of whoever runs this are not to be measured.
-_FOREIGN = re.compile(r"(LLM_ROUTER|ROUTER|ROUTING|OPENROUTER|OLLAMA)_|.*_PROXY$", re.IGNORECASE)
+# All that a program gets of the environment it is started from. Settings, proxies and what makes
+# Python, aiohttp or a C library slow (PYTHONDONTWRITEBYTECODE, AIOHTTP_NO_EXTENSIONS, LD_PRELOAD)
+# are whoever's who runs this, and not to be measured.
+_KEPT = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|(LD|DYLD)_LIBRARY_PATH|PYTHONHOME"
+)
 
 
 class Failed(Exception):
@@ -147,7 +151,7 @@ def on_core(core: int | None, command: Sequence[str]) -> list[str]:
 
 
 def clean_environ() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not _FOREIGN.match(name)}
+    kept = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
     return kept | {"PYTHONPATH": str(ROOT)}
 
 

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_starts_and_open_streams_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starts, "_RUNS_A_ROUND", 1)
     monkeypatch.setattr(starts, "_SETTINGS", {"one process": {}})
-    assert "| one process |" in render(starts.run(1, None))
+    assert "| one process |" in render(starts.run(1))
     monkeypatch.setattr(memory, "_STREAMS", (3, 5))
     monkeypatch.setattr(memory, "_SETTLE_S", 0.1)
     rows = [
