@@ -119,7 +119,7 @@ async def catalog(app: web.Application) -> AsyncIterator[None]:
 
 async def classifier(app: web.Application) -> AsyncIterator[None]:
     settings = app[keys.SETTINGS]
-    async with open_session(settings.deadlines) as session:
+    async with open_session(settings.ollama.base_url, settings.deadlines) as session:
         classifier = build_classifier(
             settings,
             app[keys.CLOCK],
@@ -144,7 +144,7 @@ async def shadow(app: web.Application) -> AsyncIterator[None]:
         yield
         return
     in_mode = settings.classifier.model_copy(update={"mode": mode})
-    async with open_session(settings.deadlines) as session:
+    async with open_session(settings.ollama.base_url, settings.deadlines) as session:
         classifier = build_classifier(
             settings.model_copy(update={"classifier": in_mode}),
             clock,

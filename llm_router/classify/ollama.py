@@ -24,6 +24,7 @@ from llm_router.classify.own import labels_of
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn
+from llm_router.upstream.origin import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -207,13 +208,17 @@ def full_name(model: str) -> str:
 
 
 @asynccontextmanager
-async def open_session(deadlines: DeadlineSettings) -> AsyncIterator[aiohttp.ClientSession]:
+async def open_session(
+    base_url: str, deadlines: DeadlineSettings
+) -> AsyncIterator[aiohttp.ClientSession]:
     """Open a session for Ollama, which is on this machine or near it: no proxy, no redirects.
 
     No total timeout here: loading a model takes its time, and callers have deadlines of their own.
+    SettingsError when it talks TLS and SSL_CERT_FILE cannot be used.
     """
+    trusted = tls_context() if URL(base_url).scheme == "https" else True
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
+        connector=aiohttp.TCPConnector(limit=0, ssl=trusted),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, connect=deadlines.connect_s),
     ) as session:

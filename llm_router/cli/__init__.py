@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from llm_router import __version__
-from llm_router.collector import paused
 from llm_router.errors import RouterError
+from llm_router.imports import lean
 
 GROUPS: dict[str, dict[str, str]] = {
     "Serve": {
@@ -83,7 +83,7 @@ def _run(arguments: list[str]) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ", see llm-router --help"
         parser.error(f"there is no command {name!r}{hint}")
-    with paused():
+    with lean():
         module = command_module(name)
     command = parser.add_subparsers(prog="llm-router").add_parser(
         name,

@@ -120,7 +120,9 @@ async def open_trial(
         pool = await stack.enter_async_context(
             open_pool(settings.deadlines, settings.upstream.base_url)
         )
-        session = await stack.enter_async_context(open_session(settings.deadlines))
+        session = await stack.enter_async_context(
+            open_session(settings.ollama.base_url, settings.deadlines)
+        )
         clock = SystemClock()
         classifier = build_classifier(
             settings,

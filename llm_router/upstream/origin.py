@@ -35,7 +35,7 @@ class Origin:
     def __init__(self, base_url: str) -> None:
         url = URL(base_url)
         self._host, self._port = url.host or "", url.port or 80
-        self._tls = _tls_context() if url.scheme == "https" else None
+        self._tls = tls_context() if url.scheme == "https" else None
         self._proxy = _proxy_for(url)
         default = 443 if self._tls else 80
         name = f"[{self._host}]" if ":" in self._host else self._host
@@ -116,13 +116,26 @@ class Origin:
 
 def check_way(base_url: str) -> None:
     """Raise the SettingsError that an origin there would, before anything has begun."""
-    Origin(base_url)
+    url = URL(base_url)
+    if url.scheme == "https":
+        _trust_named(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
+    _proxy_for(url)
 
 
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """Read the certificates that calls to others trust, which takes 20 ms and more.
+
+    SettingsError if SSL_CERT_FILE names none.
+    """
     context = ssl.create_default_context()
+    # The default context has read that file, and says nothing if it could not.
+    _trust_named(context)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _trust_named(context: ssl.SSLContext) -> None:
     if file := os.environ.get("SSL_CERT_FILE"):
-        # The default context has read it, and says nothing if it could not.
         try:
             context.load_verify_locations(file)
         except OSError as exc:
@@ -130,8 +143,6 @@ def _tls_context() -> ssl.SSLContext:
             why = "it holds no certificates in PEM" if is_read else exc.strerror
             where = f"environment, SSL_CERT_FILE: {file}"
             raise SettingsError(f"{where} cannot be used: {why}.") from exc
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _is_here(host: str) -> bool:

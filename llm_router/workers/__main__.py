@@ -2,9 +2,9 @@
 
 import sys
 
-from llm_router.collector import paused
+from llm_router.imports import lean
 
-with paused():
+with lean():
     from llm_router.workers.child import main
 
 if __name__ == "__main__":

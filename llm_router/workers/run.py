@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from llm_router import platform
-from llm_router.collector import paused
+from llm_router.imports import lean
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 
@@ -22,7 +22,7 @@ async def serve(
     count = platform.cores() if wanted == "auto" else wanted
     # Neither needs what the other imports, and imports are most of a start.
     if count == 1:
-        with paused():
+        with lean():
             from llm_router.serving import serve as serve_alone
 
         await serve_alone(settings, seed, ready)

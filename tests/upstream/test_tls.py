@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 
+from llm_router.classify.ollama import open_session
 from llm_router.errors import SettingsError
 from llm_router.routing.failures import FailureClass
-from llm_router.upstream.origin import Origin
+from llm_router.settings import DeadlineSettings
+from llm_router.upstream.origin import Origin, check_way
 from tests.fakes.chaos import HANG, running_chaos
 from tests.upstream.conftest import calling, failure
 
@@ -120,6 +123,22 @@ async def test_a_certificate_of_the_operator_is_trusted(
         assert received[0].startswith(b"POST /api/v1/chat/completions HTTP/1.1\r\n")
 
 
+async def test_it_is_trusted_in_calls_to_ollama_too(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with tls_server(certificate) as (port, _):
+        url = f"https://localhost:{port}"
+        with pytest.raises(aiohttp.ClientConnectorCertificateError):
+            await asked(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        assert await asked(url) == b"ok"
+
+
+async def asked(url: str) -> bytes:
+    async with open_session(url, DeadlineSettings()) as session, session.get(url) as response:
+        return await response.read()
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [(None, "No such file or directory"), ("x", "it holds no certificates in PEM")],
@@ -132,8 +151,9 @@ def test_certificates_that_cannot_be_read_are_refused_at_once(
     if content is not None:
         file.write_text(content)
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    with pytest.raises(SettingsError, match=f"SSL_CERT_FILE: .*ca.pem cannot be used: {why}"):
-        Origin("https://openrouter.test/api/v1")
+    for refuses in (Origin, check_way):
+        with pytest.raises(SettingsError, match=f"SSL_CERT_FILE: .*ca.pem cannot be used: {why}"):
+            refuses("https://openrouter.test/api/v1")
 
 
 async def test_a_certificate_for_another_name_is_refused(
