@@ -14,7 +14,7 @@ from typing import Any
 from dotenv.parser import parse_stream
 
 from llm_router.errors import SettingsError
-from llm_router.routing.names import near
+from llm_router.routing.near import or_near
 from llm_router.settings import Section, Settings
 
 PREFIX = "LLM_ROUTER_"
@@ -77,7 +77,7 @@ def read_toml(path: Path) -> Source:
     values = {}
     for section, entries in tree.items():
         if section not in SECTIONS:
-            hint = near(section, SECTIONS)
+            hint = or_near(section, SECTIONS)
             known = ", ".join([*SECTIONS, *DOCUMENT_KEYS])
             raise SettingsError(f"{path}, [{section}]: unknown section{hint} (there are {known})")
         if not isinstance(entries, dict):
@@ -112,9 +112,11 @@ def read_environment(environ: Mapping[str, str], *, place: str = "environment") 
         key, value = NAMES.get(name), raw.strip()
         if key is None:
             if name.startswith(PREFIX):
-                raise SettingsError(f"{place}, {name}: there is no such setting{near(name, NAMES)}")
+                raise SettingsError(
+                    f"{place}, {name}: there is no such setting{or_near(name, NAMES)}"
+                )
             # Perhaps mistyped, perhaps another program's: so only a doubt, and only when close.
-            if name.startswith(_OURS) and (hint := near(name, SHORT_NAMES, least=0.85)):
+            if name.startswith(_OURS) and (hint := or_near(name, SHORT_NAMES, least=0.85)):
                 doubts.append(f"{place}, {name}: not a name of ours{hint}")
         elif value:
             values[key] = _agreeing(values.get(key), Given(value, f"{place}, {name}", name))
@@ -147,7 +149,7 @@ def _known_key(path: Path, section: str, key: str) -> None:
     known = list(SECTIONS[section].model_fields)
     if key not in known:
         raise SettingsError(
-            f"{path}, [{section}] {key}: unknown key{near(key, known)} (there are "
+            f"{path}, [{section}] {key}: unknown key{or_near(key, known)} (there are "
             f"{', '.join(known)})"
         )
 

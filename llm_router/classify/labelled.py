@@ -8,7 +8,7 @@ from msgspec import Struct
 from llm_router.classify.base import Prompt
 from llm_router.classify.text import peel
 from llm_router.errors import RouterError
-from llm_router.routing.catalog import near_names
+from llm_router.routing.near import near_names
 
 TOOLS = "tools"  # a label for requests only: tools are not seen in a text
 

@@ -34,7 +34,7 @@ from llm_router.cli.server import ask, server_url
 from llm_router.clock import utc_text
 from llm_router.routing.breaker import ALL
 from llm_router.routing.gates import Forced
-from llm_router.routing.snapshot import BreakerView, view_of_row
+from llm_router.routing.snapshot import BreakerView, listed, view_of_row
 from llm_router.settings_load import Loaded
 from llm_router.storage.breakers import Transition, transitions
 from llm_router.storage.breakers import load as load_rows
@@ -74,13 +74,7 @@ def run(args: argparse.Namespace) -> int:
 def _list(path: Path | None, is_json: bool) -> int:
     views, moves = asyncio.run(_read(path)) if path else ([], [])
     if is_json:
-        write_json(
-            {
-                "breakers": [view.as_dict() for view in views if not view.is_gate],
-                "gates": [view.as_dict() for view in views if view.is_gate],
-                "transitions": [move.as_dict() for move in moves],
-            }
-        )
+        write_json({**listed(views), "transitions": [move.as_dict() for move in moves]})
     elif views:
         print_table(_table(views, utc_text(time.time())))
     else:

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         made = changes(to_dict(before), to_dict(after))
         write_json(
             {
-                "dry_run": args.dry_run,
+                "is_dry_run": args.dry_run,
                 "taken": result.taken,
                 "not_understood": result.not_understood,
                 "changes": [change.as_dict() for change in made],

@@ -16,7 +16,8 @@ from llm_router.ledger.entry import BreakerChanged
 from llm_router.ledger.ingest import Ingestor
 from llm_router.routing.breaker import ALL, Breakers
 from llm_router.routing.gates import Forced
-from llm_router.routing.names import near, safe
+from llm_router.routing.names import safe
+from llm_router.routing.near import or_near
 from llm_router.settings_load import Loaded
 from llm_router.storage.breakers import load, write_changes
 from llm_router.storage.config import current
@@ -28,9 +29,8 @@ from llm_router.storage.sqlite import open_database
 async def reset(loaded: Loaded, path: Path, name: str) -> dict[str, Any]:
     """Let a model, a gate or all of them in again."""
     async with _taken_up(loaded, path, name, {ALL}) as (breakers, subject):
-        shut = {view.subject for view in breakers.views() if not view.is_clear}
-        breakers.reset(subject)
-    return {"reset": subject, "cleared": sorted(shut if subject == ALL else shut & {subject})}
+        cleared = breakers.reset(subject)
+    return {"reset": subject, "cleared": cleared or []}
 
 
 async def force(loaded: Loaded, path: Path, name: str, to: Forced | None) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def _taken_up(
         subject = config.model_id(name)
         if subject not in known:
             raise NotFound(
-                f"no model {safe(name)} has been called or configured{near(name, known)}"
+                f"no model {safe(name)} has been called or configured{or_near(name, known)}"
             )
         breakers.restore(rows)
         yield breakers, subject

@@ -16,6 +16,7 @@ _TRUST: tuple[CostSource, ...] = ("provider", "reconciled", "computed", "estimat
 _NANO = Decimal("1e-9")
 _FREE = Decimal(0)
 _LIMIT_USD = 1_000_000  # no call costs this much; whoever says so is wrong
+MOST_TOKENS = 2**53  # beyond it no JSON number is a count
 _MOVES = 10  # a price that moves by more than this factor is more likely a mistake
 _WATCHED = ("prompt", "completion", "input_cache_read", "request")
 _CONDITIONS = frozenset({"min_prompt_tokens", "utc_start", "utc_end", "utc_days"})
@@ -46,6 +47,12 @@ def nanousd(value: object) -> int | None:
         except InvalidOperation:
             return None
     return None
+
+
+def token_count(value: object) -> int | None:
+    """Return a JSON number of tokens; None for what no count can be."""
+    # By its very type: a boolean is an int, too.
+    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None
 
 
 def cost_of(usage: Usage, pricing: Mapping[str, object] | None, *, now: float) -> Cost:

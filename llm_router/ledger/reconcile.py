@@ -15,7 +15,7 @@ from typing import Any, NoReturn, Protocol
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import StorageError, UpstreamError
 from llm_router.ledger.entry import Usage
-from llm_router.ledger.pricing import nanousd
+from llm_router.ledger.pricing import nanousd, token_count
 
 log = logging.getLogger(__name__)
 
@@ -133,18 +133,14 @@ def _generation(body: Any) -> Generation | None:
     return Generation(
         cost_nanousd=cost,
         usage=Usage(
-            prompt_tokens=_count(data.get("native_tokens_prompt")),
-            completion_tokens=_count(data.get("native_tokens_completion")),
-            cached_tokens=_count(data.get("native_tokens_cached")),
-            reasoning_tokens=_count(data.get("native_tokens_reasoning")),
+            prompt_tokens=token_count(data.get("native_tokens_prompt")),
+            completion_tokens=token_count(data.get("native_tokens_completion")),
+            cached_tokens=token_count(data.get("native_tokens_cached")),
+            reasoning_tokens=token_count(data.get("native_tokens_reasoning")),
         ),
         provider=_word(data.get("provider_name")),
         model=_word(data.get("model")),
     )
-
-
-def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 <= value <= 1_000_000_000 else None
 
 
 def _word(value: Any) -> str | None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from llm_router.ledger.entry import Cost, Usage
-from llm_router.ledger.pricing import nanousd
+from llm_router.ledger.pricing import MOST_TOKENS, nanousd
 from llm_router.proxy.chunk import (
     NAME_CHARS,
     choices_of,
@@ -18,7 +18,7 @@ from llm_router.proxy.chunk import (
 from llm_router.proxy.facts import NO_FACTS, Facts
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.failures import from_error_object
-from llm_router.upstream.usage import MOST_TOKENS, parse_usage
+from llm_router.upstream.usage import parse_usage
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)] | None
 _Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARS)] | None

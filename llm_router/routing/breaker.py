@@ -192,14 +192,20 @@ class Breakers:
 
     # Operators
 
-    def reset(self, subject: str) -> bool:
-        """Close a model or gate and end its cool-down ("all": every one); False if unknown."""
+    def reset(self, subject: str) -> list[str] | None:
+        """Close a model or gate and end its cool-down ("all": every one).
+
+        Return those of which there was something to forget, by name; None if there is none such.
+        """
+        cleared = {view.subject for view in self.views() if not view.is_clear}
         gates = {**self._shared, **self._models}
         if subject != ALL:
-            gates = {subject: gates[subject]} if subject in gates else {}
+            if subject not in gates:
+                return None
+            gates = {subject: gates[subject]}
         for gate in gates.values():
             gate.reset(self._latest, "reset by an operator")
-        return bool(gates)
+        return sorted(cleared & gates.keys())
 
     def force(self, model: str, to: Forced | None) -> None:
         """Hold a model's breaker open or closed, whatever comes, until it is told otherwise."""

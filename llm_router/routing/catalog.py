@@ -4,9 +4,10 @@ The list is `GET /models` (https://openrouter.ai/docs/api_reference/models). It 
 an entry that cannot be read is skipped, a field that cannot be read counts as not stated.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from llm_router.routing.near import near_names
 
 # Suffixes that change how a model is served, not which one it is; they are not listed.
 # https://openrouter.ai/docs/guides/routing/model-variants
@@ -15,7 +16,6 @@ _VIRTUAL_VARIANTS = frozenset({"nitro", "floor", "exacto", "online"})
 _PROVIDER_ROUTERS = frozenset(
     f"openrouter/{name}" for name in ("auto", "auto-beta", "free", "fusion", "pareto-code")
 )
-_LONGEST_NAME = 96  # comparing names is quadratic, and a client chooses this one
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +101,6 @@ class CatalogHolder:
         self.current = Catalog() if current is None else current
 
 
-def near_names(name: str, known: Iterable[str], n: int = 3) -> tuple[str, ...]:
-    """Return up to `n` of the known ids whose name resembles this one, whatever the vendor."""
-    vendor, _, wanted = name.lower()[:_LONGEST_NAME].rpartition("/")
-    by_name: dict[str, list[str]] = {}
-    for id_ in known:
-        by_name.setdefault(id_.lower().rpartition("/")[2], []).append(id_)
-    matches = difflib.get_close_matches(wanted, by_name, n)
-    # Of equal names the one from the vendor that was asked for comes first.
-    found = (
-        id_
-        for match in matches
-        for id_ in sorted(by_name[match], key=lambda id_: not id_.lower().startswith(vendor + "/"))
-    )
-    return tuple(found)[:n]
-
-
 def read_models(body: object) -> tuple[ModelInfo, ...]:
     """Return the readable entries of an answer to `GET /models`; none if it has no list."""
     entries = body.get("data") if isinstance(body, Mapping) else None
@@ -185,9 +169,3 @@ def _mapping(value: object) -> Mapping[str, object]:
 def _words(value: object) -> frozenset[str]:
     words = value if isinstance(value, list) else ()
     return frozenset(word for word in words if isinstance(word, str))
-
-
-def did_you_mean(near: Iterable[str]) -> str:
-    """Return a sentence to add to a message, or nothing where nothing is near."""
-    names = ", ".join(near)
-    return f" Did you mean {names}?" if names else ""

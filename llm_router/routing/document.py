@@ -35,9 +35,9 @@ from llm_router.routing.names import (
     ModelId,
     Models,
     is_model_id,
-    near,
     safe,
 )
+from llm_router.routing.near import or_near
 
 _WORDS = {
     "extra_forbidden": "unknown field",
@@ -178,7 +178,7 @@ def _check_chain(category: Category, aliases: Mapping[str, str]) -> None:
     for index, model in enumerate(category.models):
         path = f"categories.{category.name}.models[{index}]"
         if model not in aliases and not is_model_id(model):
-            hint = near(model, {*aliases, *aliases.values()})
+            hint = or_near(model, {*aliases, *aliases.values()})
             raise DocumentError(path, f"{safe(model)} is neither an alias nor vendor/model{hint}")
         model_id = aliases.get(model, model)
         if model_id in seen:

@@ -1,8 +1,6 @@
 """What categories, aliases and models may be called, and the bounds of everything beside them."""
 
-import difflib
 import re
-from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -64,12 +62,6 @@ Description = Annotated[str, _text(1000), AfterValidator(_one_line)]
 def is_model_id(text: str) -> bool:
     """Return whether it reads `vendor/model`, variants like `:free` included."""
     return _MODEL_ID.fullmatch(text) is not None
-
-
-def near(name: str, known: Iterable[str], *, least: float = 0.6) -> str:
-    """Return `; did you mean a or b?`, or nothing when nothing is that similar."""
-    matches = difflib.get_close_matches(name[:200], list(known), n=3, cutoff=least)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
 
 
 def safe(text: str) -> str:

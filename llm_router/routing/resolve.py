@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from llm_router.errors import ModelNotFound, UnknownCategory
-from llm_router.routing.catalog import Catalog, did_you_mean, near_names
+from llm_router.routing.catalog import Catalog
 from llm_router.routing.config import RoutingConfig
 from llm_router.routing.names import is_model_id, safe
+from llm_router.routing.near import did_you_mean, near_names
 
 CLASSIFY_NAMES = ("router", "auto")
 _CATEGORY_PREFIX = "router/"
@@ -87,11 +88,17 @@ def _may_be_model(name: str) -> bool:
     )
 
 
+def no_such_category(name: str, config: RoutingConfig) -> str:
+    """Return the message that says so, with what may have been meant."""
+    near = near_names(name, config.categories)
+    return f"There is no category {safe(name)}.{did_you_mean(near)}"
+
+
 def _category(name: str, config: RoutingConfig) -> str:
     if name in config.categories:
         return name
     raise UnknownCategory(
-        f"There is no category {safe(name)}.{did_you_mean(near_names(name, config.categories))}",
+        no_such_category(name, config),
         param="x-router-category",
         metadata={"categories": list(config.categories)},
     )

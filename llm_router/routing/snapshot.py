@@ -4,6 +4,7 @@ Deadlines live on the boot clock. Wall time stands beside them for people and fo
 when another boot clock runs.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +76,14 @@ class StoredBreaker:
     stamp: int = 0
     forced: Forced | None = None
     counts_from: int = 0  # the stamp of an operator's latest word
+
+
+def listed(views: Iterable[BreakerView]) -> dict[str, list[dict[str, Any]]]:
+    """Return models and gates for JSON, apart from each other, in the order in which they come."""
+    shown: dict[str, list[dict[str, Any]]] = {"breakers": [], "gates": []}
+    for view in views:
+        shown["gates" if view.is_gate else "breakers"].append(view.as_dict())
+    return shown
 
 
 def view_of(gate: Gate, now: float, wall: float) -> BreakerView:

@@ -3,9 +3,7 @@
 from typing import Any
 
 from llm_router.ledger.entry import NO_USAGE, Cost, Usage
-from llm_router.ledger.pricing import nanousd
-
-MOST_TOKENS = 2**53  # beyond it no JSON number is a count
+from llm_router.ledger.pricing import nanousd, token_count
 
 
 def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
@@ -19,10 +17,10 @@ def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
     prompt = _part(usage, "prompt_tokens_details")
     completion = _part(usage, "completion_tokens_details")
     tokens = Usage(
-        prompt_tokens=_count(usage.get("prompt_tokens")),
-        completion_tokens=_count(usage.get("completion_tokens")),
-        cached_tokens=_count(prompt.get("cached_tokens")),
-        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+        prompt_tokens=token_count(usage.get("prompt_tokens")),
+        completion_tokens=token_count(usage.get("completion_tokens")),
+        cached_tokens=token_count(prompt.get("cached_tokens")),
+        reasoning_tokens=token_count(completion.get("reasoning_tokens")),
     )
     cost = nanousd(usage.get("cost"))
     return tokens, None if cost is None else Cost(cost, "provider")
@@ -31,8 +29,3 @@ def parse_usage(usage: object) -> tuple[Usage, Cost | None]:
 def _part(usage: dict[str, Any], name: str) -> dict[str, Any]:
     part = usage.get(name)
     return part if isinstance(part, dict) else {}
-
-
-def _count(value: object) -> int | None:
-    # By its very type: a boolean is an int, too.
-    return value if type(value) is int and 0 <= value <= MOST_TOKENS else None

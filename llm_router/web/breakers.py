@@ -8,9 +8,10 @@ from aiohttp import web
 
 from llm_router.errors import NotFound, StorageError
 from llm_router.keys import BREAKERS, CONFIG, DATABASE
-from llm_router.routing.breaker import ALL, BreakerView
-from llm_router.routing.catalog import did_you_mean, near_names
+from llm_router.routing.breaker import BreakerView
 from llm_router.routing.names import safe
+from llm_router.routing.near import did_you_mean, near_names
+from llm_router.routing.snapshot import listed
 from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.admin_bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer
@@ -28,14 +29,8 @@ async def show(request: web.Request) -> web.Response:
     views = request.app[BREAKERS].views()
     seen = {view.subject for view in views}
     unseen = (BreakerView(id_, "closed") for id_ in request.app[CONFIG].current.model_ids() - seen)
-    models = sorted((*views, *unseen), key=lambda view: view.subject)
-    return json_answer(
-        {
-            "breakers": [view.as_dict() for view in models if not view.is_gate],
-            "gates": [view.as_dict() for view in views if view.is_gate],
-            "transitions": await _transitions(request),
-        }
-    )
+    shown = listed(sorted((*views, *unseen), key=lambda view: view.subject))
+    return json_answer({**shown, "transitions": await _transitions(request)})
 
 
 async def reset(request: web.Request) -> web.Response:
@@ -44,14 +39,13 @@ async def reset(request: web.Request) -> web.Response:
     await share(request.app)  # what another worker has just seen is reset, too
     config, breakers = request.app[CONFIG].current, request.app[BREAKERS]
     subject = config.model_id(name)
-    shut = {view.subject for view in breakers.views() if not view.is_clear}
-    is_known = breakers.reset(subject) or subject in config.model_ids()
+    cleared = breakers.reset(subject)
     await share(request.app)
+    is_known = cleared is not None or subject in config.model_ids()
     if not is_known and not await _was_called(request, subject):
         seen = [view.subject for view in breakers.views() if not view.is_gate]
         raise _unknown(name, {*config.aliases, *config.model_ids(), *seen})
-    cleared = shut if subject == ALL else shut & {subject}
-    return json_answer({"reset": subject, "cleared": sorted(cleared)})
+    return json_answer({"reset": subject, "cleared": cleared or []})
 
 
 async def force(request: web.Request) -> web.Response:

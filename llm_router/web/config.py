@@ -19,7 +19,8 @@ from llm_router.errors import (
 from llm_router.keys import CATALOG, CONFIG, CONFIG_STORE, SETTINGS
 from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.document import parse, to_dict
-from llm_router.routing.names import near, safe
+from llm_router.routing.names import safe
+from llm_router.routing.resolve import no_such_category
 from llm_router.storage.config import Edit
 from llm_router.web.admin_bodies import (
     CategoryBody,
@@ -71,8 +72,7 @@ async def put_mapping(request: web.Request) -> web.Response:
 
     def edit(config: RoutingConfig) -> RoutingConfig:
         if name not in config.categories:
-            hint = near(name, config.categories)
-            raise UnknownCategory(f"There is no category {name}{hint or '.'}", param="category")
+            raise UnknownCategory(no_such_category(name, config), param="category")
         return _with_category(config, name, {"models": body.models})
 
     return _category_answer(request, await _change(request, f"model-mapping {name}", edit), name)
@@ -84,8 +84,7 @@ async def delete_category(request: web.Request) -> web.Response:
     def edit(config: RoutingConfig) -> RoutingConfig:
         category = config.categories.get(name)
         if category is None:
-            hint = near(name, config.categories) or "."
-            raise NotFound(f"There is no category {safe(name)}{hint}")
+            raise NotFound(no_such_category(name, config))
         if category.is_builtin:
             raise Conflict(f"{name} is built in: its chain can be changed, but it cannot go.")
         document = to_dict(config)

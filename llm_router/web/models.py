@@ -11,9 +11,10 @@ from aiohttp import web
 
 from llm_router.errors import ModelNotFound
 from llm_router.keys import CATALOG, CONFIG, SETTINGS
-from llm_router.routing.catalog import Catalog, did_you_mean
+from llm_router.routing.catalog import Catalog
 from llm_router.routing.config import Category, RoutingConfig
 from llm_router.routing.names import safe
+from llm_router.routing.near import did_you_mean
 from llm_router.routing.resolve import Classify, Forced, resolve
 from llm_router.web.model_entry import Offer, model_entry
 from llm_router.web.responses import json_answer

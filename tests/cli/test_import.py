@@ -49,7 +49,7 @@ def test_a_dry_run_changes_nothing(run: Run, saved: str, folder: Path) -> None:
 def test_programs_get_json(run: Run, saved: str) -> None:
     answered = json.loads(run("import", saved, "--json")[1])
     assert answered == {
-        "dry_run": False,
+        "is_dry_run": False,
         "taken": ["categories.code: category code (models)"],
         "not_understood": ["api_key: unknown"],
         "changes": [

@@ -63,7 +63,7 @@ def test_the_default_chains_are_those_that_are_promised() -> None:
         (
             {"models": ["glm5"]},
             "x.models[0]",
-            "glm5 is neither an alias nor vendor/model; did you mean glm-5?",
+            "glm5 is neither an alias nor vendor/model; did you mean glm-5 or z-ai/glm-5?",
         ),
         ({"models": ["/b"]}, "x.models[0]", "'/b' is neither an alias nor vendor/model"),
         ({"models": ["http://a/b"]}, "x.models[0]", "'http://a/b' is neither"),
