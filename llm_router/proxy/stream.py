@@ -50,6 +50,9 @@ class StreamCall(Call):
                 self.context.exchange.answered(self.attempt, response.generation_id)
                 return await self._relay(response, deadline, later)
         except TimeoutError:
+            if self.response is not None and self._is_begun and self._gate.is_finished():
+                # Nothing of the answer is missing but its formal end, which nobody waits for.
+                return await self._ended(self.response, self._gate.end(), later)
             return await self.broke(self._late())
         except UpstreamError as exc:
             return await self.broke(

@@ -158,7 +158,7 @@ async def settled(bench: Bench) -> None:
     await asyncio.sleep(10)
 
 
-@pytest.mark.parametrize("end", [END, RESET], ids=["end", "reset"])
+@pytest.mark.parametrize("end", [END, RESET, 1000.0], ids=["end", "reset", "silence"])
 @pytest.mark.parametrize("torn", [b"", b"data: {torn", DONE[:7]], ids=["whole", "torn", "DONE"])
 def test_behind_a_finish_nothing_was_lost_but_the_formal_end(end: Step, torn: bytes) -> None:
     """F24"""
@@ -166,6 +166,21 @@ def test_behind_a_finish_nothing_was_lost_but_the_formal_end(end: Step, torn: by
     assert bench.client.body == content("a") + finish() + DONE
     [attempt] = bench.attempts
     assert (attempt.outcome, attempt.note) == ("completed", "no [DONE]")
+    assert bench.states["a/one"] == "closed"
+
+
+def test_silence_behind_a_finish_ends_the_answer_when_its_time_is_up() -> None:
+    """F21, F24: the usage may still come, so it is waited for as long as an event is."""
+    bench = answered(content("a"), finish(), 119.0, usage(), 1000.0)
+    assert bench.client.body == content("a") + finish() + usage() + DONE
+    assert bench.request.total_ms == 239_000
+    assert bench.attempts[0].cost.source == "provider"
+
+
+def test_behind_a_finish_with_an_error_silence_is_no_end() -> None:
+    """F26"""
+    _, error = broken(content("a"), finish("error"), 1000.0)
+    assert error == last_event(C.ERROR_MID, "The provider finished with an error.")
 
 
 def test_done_without_a_finish_is_noted() -> None:
