@@ -29,7 +29,8 @@ async def show(request: web.Request) -> web.Response:
     views = request.app[BREAKERS].views()
     seen = {view.subject for view in views}
     unseen = (BreakerView(id_, "closed") for id_ in request.app[CONFIG].current.model_ids() - seen)
-    shown = listed(sorted((*views, *unseen), key=lambda view: view.subject))
+    # Gates stay in the order in which they are asked.
+    shown = listed(sorted((*views, *unseen), key=lambda v: "" if v.is_gate else v.subject))
     return json_answer({**shown, "transitions": await _transitions(request)})
 
 
