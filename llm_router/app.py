@@ -9,6 +9,7 @@ from aiohttp import web
 
 from llm_router import keys, parts
 from llm_router.clock import Clock, SystemClock
+from llm_router.errors import RouterError
 from llm_router.load import Load
 from llm_router.proxy.in_flight import InFlight
 from llm_router.routing.catalog import CatalogHolder
@@ -30,6 +31,7 @@ from llm_router.web.answers import Answers
 from llm_router.web.body import expect_later
 from llm_router.web.lifecycle import Lifecycle
 from llm_router.web.middleware import access, errors, plain_headers
+from llm_router.web.parser import NO_STRICT_PARSER, has_strict_parser
 from llm_router.web.server import headers_arrived
 
 _ROUTES = (front, health, chat, models, metrics, requests, breakers, config, explain)
@@ -109,6 +111,8 @@ def create_ledger(
 
 
 def _common(app: web.Application, settings: Settings, seed: RoutingConfig, clock: Clock) -> None:
+    if not has_strict_parser():
+        raise RouterError(NO_STRICT_PARSER)
     app[keys.SETTINGS] = settings
     app[keys.CLOCK] = clock
     app[keys.CONFIG] = ConfigHolder(seed)

@@ -21,9 +21,10 @@ from llm_router.errors import RouterError
 from llm_router.loop import Stop, on_signals
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
+from llm_router.turns import Turns
 from llm_router.web import chat
+from llm_router.web.fair_site import FairSite
 from llm_router.web.server import Runner
-from llm_router.web.turns import FairSite, Turns
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +41,11 @@ async def running(settings: Settings, seed: RoutingConfig) -> AsyncIterator[tupl
 
     Raises RouterError when the address cannot be bound or the database cannot be opened.
     """
+    app = create_app(settings, seed)
     sockets = listening.bind(settings.server)
     url = listening.url(sockets)
-    async with taking_requests(create_app(settings, seed), settings, sockets) as runner:
-        runner.app[keys.WRITER].announce(url)
+    async with taking_requests(app, settings, sockets) as runner:
+        app[keys.WRITER].announce(url)
         yield runner, url
 
 

@@ -65,7 +65,7 @@ BOUNDS = {
     "web/lane.py:Lane._body": "max_body_mb",
     "web/lane.py:Lane.headers": "LIMIT_BYTES",
     "web/server.py:Server._lanes": CONNECTIONS,
-    "web/turns.py:FairSite._timers": "the methods of its own that it puts off",
+    "web/fair_site.py:FairSite._timers": "the methods of its own that it puts off",
     "workers/slot.py:Slot._running": "two processes: the one that goes and the one that comes",
 }
 

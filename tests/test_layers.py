@@ -13,7 +13,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # From the bottom up. A module imports from its own part and from layers below, never sideways.
 LAYERS = (
     {"collector", "errors", "members", "platform", "settings", "tasks"},
-    {"clock", "imports", "listening", "load", "loop", "watchdog"},
+    {"clock", "imports", "listening", "load", "loop", "turns", "watchdog"},
     {"ledger", "logs"},
     {"routing"},
     {"demo", "importer_shapes", "settings_sources", "storage", "upstream"},

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from llm_router.cli.demo_ledger import set_aside
 from llm_router.cli.options import address_options, load, settings_options
 from llm_router.cli.seed import ignored
-from llm_router.cli.versions import NO_STRICT_PARSER, has_strict_parser
-from llm_router.errors import RouterError
 from llm_router.logs import set_up_logging
 from llm_router.loop import run as run_loop
 from llm_router.platform import forbid_core_dumps
@@ -34,8 +32,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    if not has_strict_parser():
-        raise RouterError(NO_STRICT_PARSER)
     forbid_core_dumps()
     loaded = _loaded(args)
     path = loaded.settings.ledger.path

@@ -7,14 +7,8 @@ import sys
 from importlib import metadata
 from typing import Any
 
-from aiohttp import http_parser
-
 from llm_router import __version__
-
-NO_STRICT_PARSER = (
-    "aiohttp runs without its C parser, which is the strict one; unset AIOHTTP_NO_EXTENSIONS, or "
-    "install aiohttp from a wheel"
-)
+from llm_router.web.parser import NO_STRICT_PARSER, has_strict_parser
 
 _REQUIREMENT = re.compile(r"([\w.-]+)>=([\d.]+)(;.*)?")
 _WAL_BUG = "has the WAL bug fixed in 3.51.3; harmless while only the router writes the database"
@@ -51,11 +45,6 @@ def version_problems(found: dict[str, Any]) -> list[str]:
     if found["aiohttp parser"] != "C":
         problems.append(NO_STRICT_PARSER)
     return problems
-
-
-def has_strict_parser() -> bool:
-    """Return whether requests are read by llhttp, which refuses what can be read in two ways."""
-    return http_parser.HttpRequestParser is not http_parser.HttpRequestParserPy
 
 
 def floors() -> dict[str, tuple[str, bool]]:

@@ -11,8 +11,8 @@ from llm_router.errors import RouterError
 from llm_router.logs import set_up_logging
 from llm_router.loop import Stop, on_signals, run
 from llm_router.tasks import beside
+from llm_router.turns import Turns
 from llm_router.web.lifecycle import Crew
-from llm_router.web.turns import Turns
 from llm_router.workers.control import (
     Announce,
     Cut,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from llm_router.errors import RouterError
@@ -47,8 +48,14 @@ class Process:
             self._process.kill()
 
 
-async def start(orders: Orders) -> Process:
-    """Start a process and wait until it is ready. RouterError says why it is not."""
+async def _at_once() -> None: ...
+
+
+async def start(orders: Orders, turn: Callable[[], Awaitable[object]] = _at_once) -> Process:
+    """Start a process and wait until it is ready. RouterError says why it is not.
+
+    It hears its orders when `turn()` returns. Meanwhile it imports, which is most of its start.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         process = await asyncio.create_subprocess_exec(
@@ -68,6 +75,7 @@ async def start(orders: Orders) -> Process:
     child = Process(process.pid, began, end, process, line)
     limit_s = _START_S[orders.role]
     try:
+        await turn()
         line.say(orders)
         async with asyncio.timeout(limit_s):
             answer = await line.hear()

@@ -27,6 +27,7 @@ async def serve(
 
         await serve_alone(settings, seed, ready)
     else:
-        from llm_router.workers.supervisor import supervise
+        with lean():
+            from llm_router.workers.supervisor import supervise
 
         await supervise(settings, seed, count, ready, reload)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 from msgspec import structs
@@ -16,8 +17,9 @@ from llm_router.loop import Stop, on_signals
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 from llm_router.tasks import spawn
-from llm_router.web.turns import Turns
+from llm_router.turns import Turns
 from llm_router.workers.control import Announce, Drain, Muster, Orders, orders
+from llm_router.workers.process import start
 from llm_router.workers.run import Ready, Reload
 from llm_router.workers.slot import Slot
 
@@ -58,13 +60,19 @@ class Supervisor:
         self._sockets = sockets
         self._reload = reload
         self._url = listening.url(sockets)
-        self._has_begun = False
         self._stop = Stop(settings.server.drain_s)
         self._restart = asyncio.Event()
         self._turns = Turns.among(count)
+        self._books_are_open = asyncio.Event()
         self._ledger = Slot("the ledger process", self._ledger_orders, self._muster)
+        in_turn = partial(start, turn=self._books_are_open.wait)
         self._workers = [
-            Slot(f"worker {place + 1}", partial(self._worker_orders, place), self._muster)
+            Slot(
+                f"worker {place + 1}",
+                partial(self._worker_orders, place),
+                self._muster,
+                start=in_turn,
+            )
             for place in range(count)
         ]
 
@@ -87,10 +95,17 @@ class Supervisor:
             await self._end()
 
     async def _begin(self) -> None:
-        await self._ledger.fill()
-        self._has_begun = True
-        filling = (worker.fill() for worker in self._workers)
-        for outcome in await asyncio.gather(*filling, return_exceptions=True):
+        """Start everybody at once; workers have their turn when the database is as they need it."""
+        filling = asyncio.gather(*(each.fill() for each in self._workers), return_exceptions=True)
+        try:
+            await self._ledger.fill()
+        except BaseException:
+            filling.cancel()
+            with suppress(asyncio.CancelledError):
+                await filling
+            raise
+        self._books_are_open.set()
+        for outcome in await filling:
             if isinstance(outcome, BaseException):
                 raise outcome
 
@@ -135,7 +150,8 @@ class Supervisor:
             await worker.replace(Drain(limits.total_s, limits.connection_idle_s))
 
     def _ledger_orders(self) -> Orders:
-        return orders("ledger", self._settings, self._seed, is_first=not self._has_begun)
+        is_first = not self._books_are_open.is_set()
+        return orders("ledger", self._settings, self._seed, is_first=is_first)
 
     def _worker_orders(self, place: int) -> Orders:
         given = orders("worker", self._settings, self._seed, is_first=False)

@@ -55,9 +55,11 @@ def test_a_port_in_use_is_one_clear_line(folder: Path) -> None:
     assert list(folder.iterdir()) == [], "nothing had begun"
 
 
-def test_without_the_strict_parser_it_does_not_begin(folder: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_the_strict_parser_it_does_not_begin(workers: str, folder: Path) -> None:
     """T15: the other one takes for one request what a proxy takes for two."""
-    status, out, err = finished(folder, "serve", **ENVIRON, AIOHTTP_NO_EXTENSIONS="1")
+    environ = {**ENVIRON, "LLM_ROUTER_SERVER__WORKERS": workers}
+    status, out, err = finished(folder, "serve", **environ, AIOHTTP_NO_EXTENSIONS="1")
     assert (status, out) == (1, "")
     assert err.startswith("llm-router: aiohttp runs without its C parser")
     assert err.count("\n") == 1

@@ -13,9 +13,10 @@ import pytest
 from aiohttp import web
 
 from llm_router.settings import DeadlineSettings
-from llm_router.web import turns
+from llm_router.turns import Turns
+from llm_router.web import fair_site
+from llm_router.web.fair_site import FairSite
 from llm_router.web.server import Runner
-from llm_router.web.turns import FairSite, Turns
 from tests.fakes.server import GET
 from tests.fakes.waiting import until
 
@@ -88,7 +89,7 @@ async def test_clients_that_come_at_once_are_shared_out(listener: socket.socket)
 async def test_whoever_lost_its_clients_takes_the_next(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turns, "_COUNT_S", 0.01)
+    monkeypatch.setattr(fair_site, "_COUNT_S", 0.01)
     async with sites(listener, (0, 1), Turns.among(2)) as runners:
         clients = connect(listener, 8)
         await until(lambda: sum(len(runner.clients()) for runner in runners) == 8)
@@ -128,7 +129,7 @@ def test_nobody_gives_way_to_a_worker_that_has_left() -> None:
 async def test_out_of_descriptors_it_says_so_and_takes_connections_later(
     listener: socket.socket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(turns, "_NO_ROOM_S", 0.05)
+    monkeypatch.setattr(fair_site, "_NO_ROOM_S", 0.05)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with sites(listener, (0,), Turns.among(1)):
         client = socket.socket()

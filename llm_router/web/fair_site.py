@@ -6,14 +6,13 @@ core would do all the work from then on.
 
 import asyncio
 import logging
-import mmap
-import os
 import socket
 from collections.abc import Callable
 
 from aiohttp import web
 
 from llm_router.tasks import launch
+from llm_router.turns import Turns
 from llm_router.web.server import Runner
 
 log = logging.getLogger(__name__)
@@ -21,41 +20,6 @@ log = logging.getLogger(__name__)
 _GIVE_WAY_S = 0.001  # whoever is idle has woken up by then
 _COUNT_S = 0.25
 _NO_ROOM_S = 1.0
-
-
-class Turns:
-    """How many connections the worker at each place has, in memory that all of them share.
-
-    A number may be a moment old. The worst that comes of it is an uneven share.
-    """
-
-    def __init__(self, fd: int, place: int = 0) -> None:
-        self.fd = fd
-        self._place = place
-        self._have = memoryview(mmap.mmap(fd, 0)).cast("i")  # one more than that; 0: nobody there
-
-    @classmethod
-    def among(cls, workers: int) -> "Turns":
-        """Make the memory; its descriptor is for the workers to inherit."""
-        fd = os.memfd_create("llm-router-turns")
-        os.ftruncate(fd, workers * 4)
-        return cls(fd)
-
-    def has(self, connections: int) -> None:
-        """Tell the others how many this worker has."""
-        self._have[self._place] = connections + 1
-
-    def has_taken_one(self) -> None:
-        self._have[self._place] += 1
-
-    def leaves(self, place: int) -> None:
-        """Note that nobody is at that place any more."""
-        self._have[place] = 0
-
-    def is_ours(self) -> bool:
-        """Return whether nobody has clearly fewer; an eighth less is as good as equal."""
-        fewest = min((have for have in self._have if have), default=0)
-        return self._have[self._place] <= fewest + fewest // 8
 
 
 class FairSite(web.BaseSite):
