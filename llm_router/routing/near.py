@@ -18,11 +18,11 @@ def near_names(
     for id_ in known:
         by_name.setdefault(id_.lower().rpartition("/")[2], []).append(id_)
     matches = difflib.get_close_matches(wanted, by_name, n, least)
-    # Of equal names the one from the vendor that was asked for comes first.
+    # Of equal names the one from the vendor that was asked for comes first, an alias from none.
     found = (
         id_
         for match in matches
-        for id_ in sorted(by_name[match], key=lambda id_: not id_.lower().startswith(vendor + "/"))
+        for id_ in sorted(by_name[match], key=lambda id_: (_vendor(id_) != vendor, id_))
     )
     return tuple(found)[:n]
 
@@ -37,3 +37,7 @@ def or_near(name: str, known: Iterable[str], *, least: float = 0.6) -> str:
     """Return the same as the end of a sentence: `; did you mean a or b?`."""
     names = " or ".join(near_names(name, known, least=least))
     return f"; did you mean {names}?" if names else ""
+
+
+def _vendor(id_: str) -> str:
+    return id_.lower().rpartition("/")[0]

@@ -9,6 +9,7 @@ def test_near_names_are_few_and_a_very_long_name_is_cut() -> None:
 def test_of_equal_names_that_of_the_wanted_vendor_comes_first() -> None:
     known = ["a/glm-5", "z/glm-5", "glm-5"]
     assert near_names("z/glm-55", known) == ("z/glm-5", "a/glm-5", "glm-5")
+    assert near_names("glm-55", known) == ("glm-5", "a/glm-5", "z/glm-5")
 
 
 def test_what_is_near_is_offered_in_words() -> None:
