@@ -34,7 +34,7 @@ from llm_router.cli.server import ask, server_url
 from llm_router.clock import utc_text
 from llm_router.routing.breaker import ALL
 from llm_router.routing.gates import Forced
-from llm_router.routing.snapshot import BreakerView, listed, view_of_row
+from llm_router.routing.snapshot import GATE, BreakerView, listed, view_of_row
 from llm_router.settings_load import Loaded
 from llm_router.storage.breakers import Transition, transitions
 from llm_router.storage.breakers import load as load_rows
@@ -46,7 +46,9 @@ _COLOURS = {"closed": "green", "half_open": "yellow", "open": "red"}
 def configure(parser: argparse.ArgumentParser) -> None:
     actions = "reset: let a model in again; force: hold its breaker at a state"
     parser.add_argument("action", nargs="?", choices=("reset", "force"), help=actions)
-    parser.add_argument("model", nargs="?", help="an alias, a full id, a gate, or all")
+    parser.add_argument(
+        "model", nargs="?", help="an alias or a full id; to reset also a gate, or all"
+    )
     states = "for force: open (nobody passes), closed (everybody does), off"
     parser.add_argument("state", nargs="?", choices=("open", "closed", "off"), help=states)
     json_option(parser)
@@ -59,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
         args.wrong_usage("reset needs the name of a model, or all")
     if (args.action == "force") != (args.state is not None):
         args.wrong_usage("force needs the name of a model, and open, closed or off")
+    if args.action == "force" and (args.model == ALL or args.model.startswith(GATE)):
+        args.wrong_usage("force holds one model; gates, and all, can be reset")
     loaded = load(args)
     path = args.db or loaded.settings.ledger.path
     if args.action == "reset":

@@ -46,7 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("history", _history, "who changed what, when, from what to what"),
         ("rollback", _rollback, "put an older version in force again"),
     ):
-        action = actions.add_parser(name, help=help_line, description=f"{help_line.capitalize()}.")
+        action = actions.add_parser(
+            name, help=help_line, description=f"{help_line[0].upper()}{help_line[1:]}."
+        )
         action.set_defaults(run_action=run_action)
         json_option(action)
         settings_options(action)

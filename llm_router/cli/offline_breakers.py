@@ -36,8 +36,6 @@ async def reset(loaded: Loaded, path: Path, name: str) -> dict[str, Any]:
 async def force(loaded: Loaded, path: Path, name: str, to: Forced | None) -> dict[str, Any]:
     """Hold a model's breaker at a state; None leaves it to itself."""
     async with _taken_up(loaded, path, name, set()) as (breakers, subject):
-        if subject.startswith("gate:"):
-            raise NotFound("a gate cannot be forced")
         breakers.force(subject, to)
     return {"model": subject, "forced": to}
 

@@ -42,7 +42,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--since", type=moment, metavar="TIME", help="from here on: 2026-01-31, 24h, 7d, …"
     )
     parser.add_argument("--until", type=moment, metavar="TIME", help="up to here")
-    parser.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    parser.add_argument(
+        "--format", choices=("table", "csv", "json"), default="table", help="default: table"
+    )
     parser.add_argument(
         "--json", dest="format", action="store_const", const="json", help="same as --format json"
     )

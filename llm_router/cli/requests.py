@@ -37,7 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"how many, at most {MAX_LIMIT} (default: 20)",
     )
     parser.add_argument("-f", "--follow", action="store_true", help="go on as requests end")
-    parser.add_argument("--outcome", choices=(*get_args(Outcome), _IN_FLIGHT))
+    parser.add_argument(
+        "--outcome", choices=(*get_args(Outcome), _IN_FLIGHT), help="only those that ended so"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON lines")
     ledger_options(parser)
 

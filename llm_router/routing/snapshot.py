@@ -14,6 +14,7 @@ from llm_router.routing.failures import FailureClass
 from llm_router.routing.gates import Forced, Gate, State, Word
 
 LONGEST_COOLDOWN_S = 3600.0
+GATE = "gate:"  # begins the names of those that stand before all models
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class BreakerView:
 
     @property
     def is_gate(self) -> bool:
-        return self.subject.startswith("gate:")
+        return self.subject.startswith(GATE)
 
     @property
     def is_clear(self) -> bool:

@@ -28,6 +28,7 @@ from llm_router.keys import (
     SHADOW,
 )
 from llm_router.routing.breaker import BreakerView
+from llm_router.routing.snapshot import GATE
 from llm_router.storage.readiness import schema_version
 from llm_router.web.lifecycle import Crew
 from llm_router.web.responses import json_answer
@@ -98,7 +99,7 @@ async def _details(app: web.Application) -> dict[str, Any]:
         "workers": _workers(app),
         "config_version": config.version,
         "database": await _database(app),
-        "upstream": {v.subject.removeprefix("gate:"): v.as_dict() for v in views if v.is_gate},
+        "upstream": {v.subject.removeprefix(GATE): v.as_dict() for v in views if v.is_gate},
         "classifier": _classifier(app),
         "breakers": [v.as_dict() for v in views if _is_notable(v)],
         "models": {

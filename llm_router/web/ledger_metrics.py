@@ -15,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from llm_router.routing.snapshot import GATE
 from llm_router.storage.counters import Counters, Labels
 
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
@@ -123,7 +124,7 @@ class LedgerMetrics(Collector):
             labels=("gate",),
         )
         for gate in _GATES:
-            gates.add_metric((gate,), state("gate:" + gate))
+            gates.add_metric((gate,), state(GATE + gate))
         yield gates
 
     def _transitions(self) -> Iterator[Metric]:
@@ -135,10 +136,10 @@ class LedgerMetrics(Collector):
             )
         )
         for row in self._counters.transitions:
-            is_gate = row["subject"].startswith("gate:")
+            is_gate = row["subject"].startswith(GATE)
             states = (row["from_state"], row["to_state"])
             (gates if is_gate else models).add_metric(
-                (row["subject"].removeprefix("gate:"), *states), row["transitions"]
+                (row["subject"].removeprefix(GATE), *states), row["transitions"]
             )
         yield models
         yield gates

@@ -153,11 +153,14 @@ def test_without_a_server_a_model_is_held_from_the_next_start_on(
     assert rows(folder / "router.db")[GLM].forced is None
 
 
-def test_a_gate_cannot_be_held(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", ["gate:account", "all"])
+def test_only_a_model_can_be_held(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     fill(folder / "router.db")
-    status, _, err = run(capsys, "force", "gate:account", "closed")
-    assert status == 1
-    assert "a gate cannot be forced" in err
+    status, _, err = run(capsys, "force", name, "closed")
+    assert status == 2
+    assert "force holds one model" in err
 
 
 @pytest.mark.parametrize("args", [["force"], ["force", GLM], ["reset", GLM, "open"]])
