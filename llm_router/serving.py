@@ -21,6 +21,7 @@ from llm_router.errors import RouterError
 from llm_router.loop import Stop, on_signals
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
+from llm_router.tasks import launch
 from llm_router.turns import Turns
 from llm_router.web import chat
 from llm_router.web.fair_site import FairSite
@@ -147,11 +148,12 @@ async def serve(settings: Settings, seed: RoutingConfig, ready: Callable[[str], 
 def settle_in(app: web.Application) -> None:
     """Do soon what a start need not wait for; a prompt that comes earlier waits for its part."""
 
-    def warm_up() -> None:
-        app[keys.CLASSIFIER].warm()
+    async def warm_up() -> None:
+        await asyncio.sleep(_SETTLE_IN_S)
+        await app[keys.CLASSIFIER].warm()
         collector.rest()
 
-    asyncio.get_running_loop().call_later(_SETTLE_IN_S, warm_up)
+    launch(warm_up(), name="warm-up")
 
 
 def _cannot_reload() -> None:

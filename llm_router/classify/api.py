@@ -13,9 +13,8 @@ import msgspec
 
 from llm_router.classify.api_call import ApiCall
 from llm_router.classify.base import By, CallBook, Decision, Prompt, StepFault
-from llm_router.classify.labels import messages_for, read_label, schema_for
+from llm_router.classify.labels import labels_of, messages_for, read_label, schema_for
 from llm_router.classify.logprobs import ALTERNATIVES, confidence_in
-from llm_router.classify.own import labels_of
 from llm_router.clock import Clock
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.config import ConfigHolder, RoutingConfig

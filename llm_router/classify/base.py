@@ -119,8 +119,8 @@ class Classifier(Protocol):
 
     async def decide(self, prompt: Prompt, config: RoutingConfig, book: CallBook) -> Decision: ...
 
-    def warm(self) -> None:
-        """Read what deciding takes; the first prompt would wait for it otherwise."""
+    async def warm(self) -> None:
+        """Read what deciding takes, in a thread; a prompt that comes meanwhile waits for it."""
 
     def status(self) -> dict[str, Any]:
         """Return `mode`, `steps` (name to "ok" or what is wrong) and `skipped`, for /health."""

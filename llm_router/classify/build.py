@@ -1,6 +1,7 @@
 """Puts a mode's classifier together."""
 
 from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 
@@ -8,8 +9,6 @@ from llm_router.classify.api import ApiStep
 from llm_router.classify.base import Judge, Step
 from llm_router.classify.cache import DecisionCache
 from llm_router.classify.hybrid import HybridClassifier
-from llm_router.classify.keywords import Keywords
-from llm_router.classify.local import Local
 from llm_router.classify.ollama import OllamaStep
 from llm_router.clock import Clock
 from llm_router.routing.catalog import CatalogHolder
@@ -46,12 +45,21 @@ def build_classifier(
         settings.classifier,
         steps,
         clock,
-        judge_of(mode),
+        partial(judge_of, mode),
         asks_first=mode != "hybrid",
         cache=cache,
     )
 
 
 def judge_of(mode: Mode) -> Judge:
-    """Return what decides at once in a mode, and is the best guess where other steps fail."""
-    return Keywords() if mode == "keywords" else Local()
+    """Return what decides at once in a mode, and is the best guess where other steps fail.
+
+    It is imported here, with all its patterns: a start need not wait for that.
+    """
+    if mode == "keywords":
+        from llm_router.classify.keywords import Keywords
+
+        return Keywords()
+    from llm_router.classify.local import Local
+
+    return Local()

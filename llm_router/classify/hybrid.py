@@ -1,9 +1,10 @@
 """The whole decision: cheap and certain first, slow and clever only in doubt, always an answer."""
 
 import asyncio
+import functools
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from llm_router.classify.base import CallBook, Decision, Judge, Prompt, Step, StepFault
 from llm_router.classify.cache import DecisionCache, key_of
 from llm_router.classify.guard import Guard
-from llm_router.classify.own import labels_of
+from llm_router.classify.labels import labels_of
 from llm_router.clock import Clock
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import ClassifierSettings
@@ -31,7 +32,8 @@ class HybridClassifier:
     """Every mode: what decides at once, then the remote steps of the mode, within one budget.
 
     In modes `ollama` and `api` (`asks_first`) the step is asked even when the judge is certain.
-    What was decided is remembered; `cache` is one of its own unless given.
+    What was decided is remembered; `cache` is one of its own unless given. `judge` makes what
+    decides at once; it is called when that is first needed, and once.
     """
 
     def __init__(
@@ -39,7 +41,7 @@ class HybridClassifier:
         settings: ClassifierSettings,
         steps: Sequence[Step],
         clock: Clock,
-        judge: Judge,
+        judge: Callable[[], Judge],
         *,
         asks_first: bool = False,
         cache: DecisionCache | None = None,
@@ -48,15 +50,21 @@ class HybridClassifier:
         self._settings = settings
         self._steps = tuple((step, Guard(clock)) for step in steps)
         self._asks_first = asks_first
-        self._judge = judge
+        self._judge = functools.cache(judge)
+        self._warming: asyncio.Future[None] | None = None
         self._cache = DecisionCache(clock) if cache is None else cache
 
     async def start(self) -> None:
         for step, _ in self._steps:
             await step.start()
 
-    def warm(self) -> None:
-        self._judge.warm()
+    async def warm(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._warming = loop.run_in_executor(None, lambda: self._judge().warm())
+        try:
+            await self._warming
+        finally:
+            self._warming = None
 
     async def close(self) -> None:
         for step, _ in self._steps:
@@ -76,8 +84,11 @@ class HybridClassifier:
         key = key_of(prompt, config)
         if (known := self._cache.find(key, is_step=prompt.is_step)) is not None:
             return known
-        guess = self._judge.judge(prompt, config)
-        if not self._steps or self._is_enough(guess, prompt, config):
+        if self._warming is not None:
+            await asyncio.wait([self._warming])
+        judge = self._judge()
+        guess = judge.judge(prompt, config)
+        if not self._steps or self._is_enough(guess, judge, prompt, config):
             return self._cache.keep(key, guess)
         skipped: list[str] = []
         decision = await self._ask(prompt, config, book, skipped)
@@ -86,15 +97,17 @@ class HybridClassifier:
             return self._cache.keep(key, replace(decision, rule=rule, skipped=tuple(skipped)))
         return self._cache.keep(key, replace(guess, skipped=tuple(skipped)), is_guess=True)
 
-    def _is_enough(self, guess: Decision, prompt: Prompt, config: RoutingConfig) -> bool:
+    def _is_enough(
+        self, guess: Decision, judge: Judge, prompt: Prompt, config: RoutingConfig
+    ) -> bool:
         """Whether no step needs to be asked, or none could know better."""
         if prompt.chore or not prompt.text.strip() or len(labels_of(config)) < 2:
             return True
-        if guess.by != self._judge.name:
+        if guess.by != judge.name:
             return guess.by == "keywords"  # a keyword that a user gave a category of their own
         if self._asks_first:
             return False
-        bar = CERTAIN if self._judge.sees_all(config) else CERTAIN_OF_SOME
+        bar = CERTAIN if judge.sees_all(config) else CERTAIN_OF_SOME
         return (guess.confidence or 0) >= bar
 
     async def _ask(

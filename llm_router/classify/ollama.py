@@ -18,9 +18,8 @@ import msgspec
 from yarl import URL
 
 from llm_router.classify.base import By, CallBook, Decision, Prompt, StepFault
-from llm_router.classify.labels import messages_for, read_label, schema_for
+from llm_router.classify.labels import labels_of, messages_for, read_label, schema_for
 from llm_router.classify.logprobs import ALTERNATIVES, confidence_in
-from llm_router.classify.own import labels_of
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from llm_router.classify.base import Decision
 from llm_router.classify.evidence import rule_of
+from llm_router.classify.labels import labels_of
 from llm_router.classify.vocabulary import Entry, Hits, Vocabulary, composed, inflections, tokens
 from llm_router.routing.config import FALLBACK, Category, RoutingConfig
 
@@ -93,11 +94,6 @@ class Cached:
         if own is None or own.config is not config:
             own = self._own = compiled(config)
         return own
-
-
-def labels_of(config: RoutingConfig) -> tuple[str, ...]:
-    """Return the categories a text may get. Tools are seen in the request, not in its text."""
-    return tuple(name for name in config.categories if name != "tools")
 
 
 def fallback_of(config: RoutingConfig) -> str:

@@ -27,7 +27,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from llm_router.classify.evaluation import Result, evaluate
 from llm_router.classify.labelled import TOOLS, BadLine, Labelled, read_labelled
-from llm_router.classify.own import labels_of
+from llm_router.classify.labels import labels_of
 from llm_router.cli.config import in_force, stored_catalog
 from llm_router.cli.options import json_option, load, settings_options
 from llm_router.cli.output import progress, write_json

@@ -7,6 +7,7 @@ configuration decides, with the classifier that needs no model: no cost, no netw
 import argparse
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -67,7 +68,10 @@ async def _offline(loaded: Loaded, body: bytes) -> dict[str, Any]:
         config=await asyncio.to_thread(in_force, loaded),
         catalog=await stored_catalog(settings),
         classifier=HybridClassifier(
-            settings.classifier, (), SystemClock(), judge_of(settings.classifier.mode)
+            settings.classifier,
+            (),
+            SystemClock(),
+            partial(judge_of, settings.classifier.mode),
         ),
         book=NoBook(),
     )

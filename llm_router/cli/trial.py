@@ -51,7 +51,7 @@ class Trial:
 
     async def until_ready(self) -> None:
         """Load what the first decision would pay for; Ollama's model may take minutes."""
-        self._classifier.warm()
+        await self._classifier.warm()
         steps = self._classifier.status
         while "loading" in steps()["steps"].values():  # noqa: ASYNC110 - a state, not an event
             await asyncio.sleep(_POLL_S)

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +13,8 @@ from llm_router.classify.base import By, CallBook, Decision, Judge, Prompt, Step
 from llm_router.classify.guard import REST_S
 from llm_router.classify.hybrid import HybridClassifier
 from llm_router.classify.keywords import Keywords
+from llm_router.classify.labels import labels_of
 from llm_router.classify.local import Local
-from llm_router.classify.own import labels_of
 from llm_router.routing.config import RoutingConfig
 from llm_router.settings import ClassifierSettings
 from tests.classify.helpers import Book, FakeClock, config, own, until
@@ -68,9 +69,34 @@ def hybrid(
         ClassifierSettings(**settings),
         steps,
         clock or FakeClock(),
-        judge or Keywords(),
+        lambda: judge or Keywords(),
         asks_first=asks_first,
     )
+
+
+async def test_a_prompt_waits_for_the_warm_up_and_the_loop_does_not() -> None:
+    goes_on = threading.Event()
+
+    class Slow(Keywords):
+        is_warm = False
+
+        def warm(self) -> None:
+            self.is_warm = goes_on.wait(10)
+
+    judge = Slow()
+    classifier = hybrid(judge=judge)
+    warming = asyncio.ensure_future(classifier.warm())
+    await asyncio.sleep(0)
+    deciding = asyncio.ensure_future(classifier.decide(CLEAR, config(), Book()))
+    left = asyncio.ensure_future(classifier.decide(doubt(), config(), Book()))
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait([left])
+    assert not deciding.done()
+    goes_on.set()
+    assert (await deciding).by == "keywords"
+    assert judge.is_warm
+    await warming
 
 
 async def test_tools_decide_before_anything_is_read() -> None:

@@ -3,7 +3,8 @@ import pytest
 
 from llm_router.classify.base import Prompt
 from llm_router.classify.keywords import Keywords
-from llm_router.classify.own import fallback_of, labels_of
+from llm_router.classify.labels import labels_of
+from llm_router.classify.own import fallback_of
 from llm_router.routing.config import Category, RoutingConfig
 from tests.classify.helpers import config, judge, own
 

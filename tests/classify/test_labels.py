@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_router.classify.base import Prompt
-from llm_router.classify.labels import messages_for, read_label, schema_for
-from llm_router.classify.own import labels_of
+from llm_router.classify.labels import labels_of, messages_for, read_label, schema_for
 from tests.classify.helpers import config, own
 
 LABELS = ("code", "reasoning", "conversation")

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_router.classify.base import Decision, Prompt
+from llm_router.classify.labels import labels_of
 from llm_router.classify.local import Local
-from llm_router.classify.own import labels_of
 from llm_router.classify.weights import Weights, weights
 from llm_router.routing.config import Category, RoutingConfig
 from tests.classify.helpers import config, own

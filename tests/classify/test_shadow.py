@@ -26,7 +26,7 @@ class Other:
         await self.may.wait()
         return Decision("code", "keywords", 0.6)
 
-    def warm(self) -> None: ...
+    async def warm(self) -> None: ...
 
     def status(self) -> dict[str, Any]:
         return {}
