@@ -1,4 +1,4 @@
-"""Importing what a start takes, without what it would do on the way for nobody."""
+"""Importing what a start takes, and nothing on the way that nobody needs."""
 
 import os
 from collections.abc import Iterator
