@@ -81,6 +81,7 @@ async def start(orders: Orders, turn: Callable[[], Awaitable[object]] | None = N
         answer = Failed(f"a {orders.role} is not ready after {limit_s:g} s; what it logs says more")
     except BaseException:
         child.kill()
+        await child.ended()
         raise
     if isinstance(answer, Ready):
         return child

@@ -11,7 +11,6 @@ from llm_router.routing.config import RoutingConfig
 from llm_router.settings import Settings
 from llm_router.workers.control import orders
 from llm_router.workers.process import start
-from tests.fakes.waiting import until
 from tests.workers.crew import is_alive
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -26,11 +25,16 @@ def children() -> set[int]:
 
 async def test_it_is_there_before_its_turn_and_gone_when_that_does_not_come() -> None:
     before = children()
-    starting = asyncio.ensure_future(start(WORKER, asyncio.Event().wait))
-    await until(lambda: bool(children() - before))
+    is_waiting = asyncio.Event()
+
+    async def never() -> None:
+        is_waiting.set()
+        await asyncio.Event().wait()
+
+    starting = asyncio.ensure_future(start(WORKER, never))
+    await is_waiting.wait()
     [pid] = children() - before
-    assert not starting.done()
     starting.cancel()
     await asyncio.wait([starting])
     assert starting.cancelled()
-    await until(lambda: not is_alive(pid))
+    assert not is_alive(pid)
