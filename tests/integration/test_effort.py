@@ -108,9 +108,11 @@ async def test_a_body_of_one_byte_chunks_takes_no_more_than_another(traced: Rout
     head = request(b"", headers={"Transfer-Encoding": "chunked"})
     head = head.replace(b"Content-Length: 0\r\n", b"")
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in text) + b"0\r\n\r\n"
-    status, peak = await peak_of(traced, head + chunks)
+    # Whatever else goes on in this process is counted, too, so the lesser of two.
+    (status, one), (_, other) = [await peak_of(traced, head + chunks) for _ in range(2)]
     assert status == 200
-    assert peak < MB + 2 * len(chunks)  # the sender's own among it; as objects they took 5 MB
+    # The sender's own is among it; as objects they took 5 MB.
+    assert min(one, other) < MB + 2 * len(chunks)
 
 
 async def test_an_announced_body_takes_nothing_until_it_comes(traced: Router) -> None:
