@@ -230,7 +230,7 @@ class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
 
     `subject` is a full model id or `gate:account`, `gate:transport`, `gate:rate`. `stamp` orders
     the changes of one subject, whichever process made them; 0 is from before there were stamps.
-    `force` is an operator's word: a state that holds until the next one, or the end of that; with
+    `word` is an operator's: a state that holds until the next one, or the end of that; with
     "reset" the breaker begins anew. None says nothing about it.
     """
 
@@ -248,7 +248,7 @@ class BreakerChanged(Struct, frozen=True, array_like=True, gc=False, tag="bc"):
     failures: int
     wait_s: float | None
     stamp: int = 0
-    force: Literal["open", "closed", "off", "reset"] | None = None
+    word: Literal["open", "closed", "off", "reset"] | None = None
 
 
 Plain = (

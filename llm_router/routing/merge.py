@@ -39,12 +39,12 @@ class Claimed:
 def settle(row: StoredBreaker | None, change: BreakerChanged) -> Settled | None:
     """Return what a change makes of the row; None if it comes too late to make anything of it."""
     if row is None:
-        is_move = change.from_state != change.to_state or change.force in _HELD
+        is_move = change.from_state != change.to_state or change.word in _HELD
         return Settled(_row(change), is_move)
     if not _is_newer(row, change):
         return None
-    if change.force is not None:
-        is_move = row.state != change.to_state or change.force in _HELD or row.forced is not None
+    if change.word is not None:
+        is_move = row.state != change.to_state or change.word in _HELD or row.forced is not None
         return Settled(_row(change), is_move)
     cooled = replace(_cooled(row, change), stamp=max(row.stamp, change.stamp))
     if row.forced is not None and change.to_state != row.state:
@@ -116,6 +116,6 @@ def _row(change: BreakerChanged) -> StoredBreaker:
         failures=change.failures,
         wait_s=change.wait_s,
         stamp=change.stamp,
-        forced=change.force if change.force in ("open", "closed") else None,
-        counts_from=0 if change.force is None else change.stamp,
+        forced=change.word if change.word in ("open", "closed") else None,
+        counts_from=0 if change.word is None else change.stamp,
     )

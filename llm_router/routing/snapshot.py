@@ -143,7 +143,7 @@ def change_of(
         failures=len(gate.failed),
         wait_s=gate.wait_s,
         stamp=gate.stamp,
-        force=word,
+        word=word,
     )
 
 

@@ -45,7 +45,7 @@ class Histories(RuleBasedStateMachine):
         before = self.rows.get(change.subject)
         # The rows are a chain: each starts in the state where the one before it ended.
         assert change.from_state == (before.to_state if before else "closed")
-        is_held = self.forced.get(change.subject) is not None or change.force is not None
+        is_held = self.forced.get(change.subject) is not None or change.word is not None
         assert (change.until_boot_s is None) == (change.to_state == "closed" or is_held)
         self.rows[change.subject] = change
 

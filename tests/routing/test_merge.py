@@ -107,12 +107,12 @@ def test_a_reset_ends_a_rest_and_an_opening_does_not() -> None:
 
 
 def test_a_reset_closes_what_another_process_has_just_opened() -> None:
-    row, moves = after(TRIP, change("closed", "closed", 11, force="reset"))
+    row, moves = after(TRIP, change("closed", "closed", 11, word="reset"))
     assert (row.state, row.counts_from, moves) == ("closed", 11, 2)
 
 
 def test_what_comes_after_a_reset_says_when_it_was() -> None:
-    reset = change("closed", "closed", 11, force="reset")
+    reset = change("closed", "closed", 11, word="reset")
     row, moves = after(reset, change("closed", "closed", 12, failures=1))
     assert (row.failures, row.counts_from, moves) == (1, 11, 0)
     row, _ = after(reset, change("closed", "closed", 1, failures=1, boot_id="next"))
