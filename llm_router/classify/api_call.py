@@ -14,7 +14,8 @@ import msgspec
 from llm_router.classify.base import CallBook, FinishedCall, StepFault
 from llm_router.clock import Clock
 from llm_router.errors import UpstreamError
-from llm_router.ledger.entry import NO_USAGE, REFUSED_COST, UNKNOWN_COST, Cost, Outcome, Usage
+from llm_router.ledger.cost import NO_USAGE, REFUSED_COST, UNKNOWN_COST, Cost, Usage
+from llm_router.ledger.entry import Outcome
 from llm_router.ledger.pricing import cost_of
 from llm_router.routing.catalog import CatalogHolder
 from llm_router.routing.failures import FailureClass

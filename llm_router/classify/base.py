@@ -5,7 +5,8 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from llm_router.errors import RouterError
-from llm_router.ledger.entry import NO_USAGE, Cost, Outcome, Usage
+from llm_router.ledger.cost import NO_USAGE, Cost, Usage
+from llm_router.ledger.entry import Outcome
 from llm_router.routing.config import RoutingConfig
 
 By = Literal["forced", "direct", "tools", "keywords", "local", "ollama", "api", "default"]

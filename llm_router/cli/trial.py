@@ -17,7 +17,7 @@ from llm_router.classify.hybrid import HybridClassifier
 from llm_router.classify.labelled import Labelled
 from llm_router.classify.ollama import open_session
 from llm_router.clock import SystemClock
-from llm_router.ledger.entry import Cost
+from llm_router.ledger.cost import Cost
 from llm_router.ledger.journal import Journal, open_journal
 from llm_router.ledger.pricing import total_cost
 from llm_router.proxy.classifier_book import ClassifierBook

@@ -5,37 +5,22 @@ seconds, durations milliseconds, money nano-USD. Field order is the wire order (
 append fields, with a default, so that an older journal can still be read.
 """
 
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
 from msgspec import Raw, Struct
 
+from llm_router.ledger.compact import (
+    ReadServed,
+    RequestSent,
+    RequestServed,
+    Sent,
+    SentLabels,
+    ServedLabels,
+)
+from llm_router.ledger.cost import Cost, Usage
+
 Outcome = Literal["completed", "failed", "truncated", "abandoned", "lost"]
-CostSource = Literal["provider", "reconciled", "computed", "estimated", "unknown"]
 Kind = Literal["chat", "classifier"]
-
-S = TypeVar("S")
-L = TypeVar("L")
-
-
-class Usage(Struct, frozen=True, array_like=True, gc=False):
-    """Token counts as the provider sent them; `cached` and `reasoning` lie inside the other two."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class Cost(Struct, frozen=True, array_like=True, gc=False):
-    """`nanousd` is None exactly when `source` is "unknown"."""
-
-    nanousd: int | None
-    source: CostSource
-
-
-UNKNOWN_COST = Cost(None, "unknown")
-REFUSED_COST = Cost(0, "computed")  # refused with an error status before any event
-NO_USAGE = Usage()
 
 
 class RequestStarted(Struct, frozen=True, array_like=True, gc=False, tag="rs"):
@@ -114,81 +99,6 @@ class AttemptFinished(Struct, frozen=True, array_like=True, gc=False, tag="af"):
     note: str | None = None
 
 
-class SentLabels(Struct, frozen=True, array_like=True, gc=False):
-    """What a request that is sent has in common with many others, so that SQLite is told it once.
-
-    `model` is asked for.
-    """
-
-    requested_model: str | None
-    is_stream: bool
-    client_key: str | None
-    category: str
-    classifier: str
-    runner_up: str | None
-    skipped: str | None
-    left_out: str | None
-    model: str
-
-
-class ServedLabels(Struct, frozen=True, array_like=True, gc=False):
-    """What its answer has in common with many others. `answered_as` is the model's name there."""
-
-    answered_as: str | None
-    provider: str | None
-    cost_source: CostSource
-    note: str | None
-
-
-class Sent(Struct, Generic[L], frozen=True, array_like=True, gc=False):
-    """What a request begins with, up to its first call, which leaves.
-
-    `labels` are SentLabels, read as they lie there: few are unlike all others.
-    """
-
-    labels: L
-    at: float
-    session: str | None
-    confidence: float | None
-    classifier_ms: int
-    rule: str | None
-    runner_up_confidence: float | None
-    sent_at: float
-
-
-class RequestSent(Struct, Generic[S], frozen=True, array_like=True, gc=False, tag="rx"):
-    """A request's first call is about to leave. The call's id is `<id>.1`.
-
-    `sent` is a Sent, read as it lies there, because what follows mostly says it again.
-    """
-
-    id: str
-    sent: S
-
-
-class RequestServed(Struct, Generic[S, L], frozen=True, array_like=True, gc=False, tag="rv"):
-    """All there is to say of a request that its first and only call answered, and of that call.
-
-    Both are completed, with status 200, and their cost is known. `labels` are ServedLabels.
-    """
-
-    id: str
-    sent: S
-    labels: L
-    generation_id: str | None
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    cached_tokens: int | None
-    reasoning_tokens: int | None
-    nanousd: int
-    attempt_first_chunk_ms: int | None
-    attempt_ms: int
-    finished_at: float
-    time_to_first_chunk_ms: int | None
-    total_ms: int
-    overhead_ms: int
-
-
 class ShadowDecided(Struct, frozen=True, array_like=True, gc=False, tag="sd"):
     """What the classifier in force decided on a text, and what another mode says to it."""
 
@@ -264,5 +174,4 @@ Plain = (
     | TextKept
 )
 Entry = Plain | RequestSent[Sent[SentLabels]] | RequestServed[Sent[SentLabels], ServedLabels]
-ReadServed = RequestServed[Sent[Raw], Raw]
 ReadEntry = Plain | RequestSent[Raw] | ReadServed

@@ -11,23 +11,20 @@ from typing import Any
 
 from msgspec import Raw
 
+from llm_router.ledger.compact import ReadServed, RequestSent, RequestServed
+from llm_router.ledger.cost import Cost, Usage
 from llm_router.ledger.entry import (
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
     BreakerChanged,
-    Cost,
     ReadEntry,
-    ReadServed,
     RequestDecided,
     RequestFinished,
-    RequestSent,
-    RequestServed,
     RequestStarted,
     SessionKept,
     ShadowDecided,
     TextKept,
-    Usage,
 )
 from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
 from llm_router.ledger.served import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 
-from llm_router.ledger.entry import UNKNOWN_COST, Cost, CostSource, Usage
+from llm_router.ledger.cost import UNKNOWN_COST, Cost, CostSource, Usage
 
 _TRUST: tuple[CostSource, ...] = ("provider", "reconciled", "computed", "estimated", "unknown")
 

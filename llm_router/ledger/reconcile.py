@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Protocol
 
 from llm_router.clock import Clock, utc_text
 from llm_router.errors import StorageError, UpstreamError
-from llm_router.ledger.entry import Usage
+from llm_router.ledger.cost import Usage
 from llm_router.ledger.pricing import nanousd, token_count
 
 log = logging.getLogger(__name__)

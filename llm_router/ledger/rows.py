@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from llm_router.ledger.cost import CostSource
 from llm_router.ledger.entry import (
     BreakerChanged,
-    CostSource,
     Kind,
     Outcome,
     SessionKept,

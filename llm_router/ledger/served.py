@@ -9,20 +9,15 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from llm_router.ledger.compact import ReadServed, RequestSent, Sent, SentLabels, ServedLabels
+from llm_router.ledger.cost import Cost, Usage
 from llm_router.ledger.entry import (
     AttemptFinished,
     AttemptStarted,
-    Cost,
     Plain,
-    ReadServed,
     RequestDecided,
     RequestFinished,
-    RequestSent,
     RequestStarted,
-    Sent,
-    SentLabels,
-    ServedLabels,
-    Usage,
 )
 
 # What a provider can claim and sums must bear; beyond it the number is unknown.

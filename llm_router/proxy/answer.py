@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from llm_router.ledger.entry import Cost, Usage
+from llm_router.ledger.cost import Cost, Usage
 from llm_router.ledger.pricing import MOST_TOKENS, nanousd
 from llm_router.proxy.chunk import (
     NAME_CHARS,

@@ -3,7 +3,8 @@
 from msgspec import Struct
 
 from llm_router.classify.base import Decision
-from llm_router.ledger.entry import RequestDecided, RequestStarted, Sent, SentLabels
+from llm_router.ledger.compact import Sent, SentLabels
+from llm_router.ledger.entry import RequestDecided, RequestStarted
 
 
 class Asked(Struct, frozen=True, gc=False):

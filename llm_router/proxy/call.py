@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from llm_router.clock import Clock
 from llm_router.errors import UpstreamError
-from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST, Cost
+from llm_router.ledger.cost import REFUSED_COST, UNKNOWN_COST, Cost
 from llm_router.ledger.pricing import cost_of
 from llm_router.proxy.answer import read_answer
 from llm_router.proxy.body import ChatBody

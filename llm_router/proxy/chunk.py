@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from llm_router.ledger.entry import Usage
+from llm_router.ledger.cost import Usage
 
 NAME_CHARS = 256
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.ledger.cost import NO_USAGE, Cost, Usage
 from llm_router.proxy.chunk import (
     choices_of,
     decode_object,

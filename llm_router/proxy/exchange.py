@@ -14,23 +14,16 @@ from msgspec import Struct
 
 from llm_router.classify.base import Decision
 from llm_router.clock import Clock
+from llm_router.ledger.compact import RequestSent, RequestServed, Sent, SentLabels, ServedLabels
+from llm_router.ledger.cost import NO_USAGE, UNKNOWN_COST, Cost, Usage
 from llm_router.ledger.entry import (
-    NO_USAGE,
-    UNKNOWN_COST,
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
-    Cost,
     Entry,
     Kind,
     Outcome,
     RequestFinished,
-    RequestSent,
-    RequestServed,
-    Sent,
-    SentLabels,
-    ServedLabels,
-    Usage,
 )
 from llm_router.ledger.journal import Journal
 from llm_router.ledger.pricing import total_cost

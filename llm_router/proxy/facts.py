@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.ledger.cost import NO_USAGE, Cost, Usage
 
 
 class Facts(Struct, frozen=True, gc=False):

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import json, structs
 
-from llm_router.ledger.entry import ReadServed
+from llm_router.ledger.compact import ReadServed
 from llm_router.ledger.served import Groups
 from llm_router.ledger.stamps import stamp
 from llm_router.storage.inserts import NULL, Insert

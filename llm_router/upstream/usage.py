@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.ledger.cost import NO_USAGE, Cost, Usage
 from llm_router.ledger.pricing import nanousd, token_count
 
 

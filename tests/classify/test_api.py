@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from llm_router.classify.api import ApiStep
 from llm_router.classify.base import Prompt, StepFault
 from llm_router.demo.upstream import DemoUpstream
-from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST
+from llm_router.ledger.cost import REFUSED_COST, UNKNOWN_COST
 from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.settings import DeadlineSettings, UpstreamSettings

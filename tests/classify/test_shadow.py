@@ -6,7 +6,8 @@ import pytest
 
 from llm_router.classify.base import CallBook, Decision, FinishedCall, NoBook, Prompt
 from llm_router.classify.shadow import MOST_AT_ONCE, Shadow
-from llm_router.ledger.entry import UNKNOWN_COST, ShadowDecided
+from llm_router.ledger.cost import UNKNOWN_COST
+from llm_router.ledger.entry import ShadowDecided
 from llm_router.routing.config import RoutingConfig
 from tests.classify.helpers import FakeClock, config, until
 

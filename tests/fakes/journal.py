@@ -4,7 +4,8 @@ from typing import TypeVar
 
 import msgspec
 
-from llm_router.ledger.entry import Entry, Plain, ReadEntry, RequestSent, RequestServed
+from llm_router.ledger.compact import RequestSent, RequestServed
+from llm_router.ledger.entry import Entry, Plain, ReadEntry
 from llm_router.ledger.served import begun, told
 
 T = TypeVar("T")

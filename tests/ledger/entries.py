@@ -1,24 +1,18 @@
 """Entries for tests: a request at a time, told the way the router tells it."""
 
+from llm_router.ledger.compact import RequestSent, RequestServed, Sent, SentLabels, ServedLabels
+from llm_router.ledger.cost import Cost, CostSource, Usage
 from llm_router.ledger.entry import (
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
     BreakerChanged,
-    Cost,
-    CostSource,
     Entry,
     Kind,
     Outcome,
     RequestDecided,
     RequestFinished,
-    RequestSent,
-    RequestServed,
     RequestStarted,
-    Sent,
-    SentLabels,
-    ServedLabels,
-    Usage,
 )
 
 T0 = 1_769_860_800.0  # 2026-01-31T12:00:00Z

@@ -1,7 +1,8 @@
 import pytest
 from msgspec.structs import fields
 
-from llm_router.ledger.entry import Cost, Entry, Usage
+from llm_router.ledger.cost import Cost, Usage
+from llm_router.ledger.entry import Entry
 from llm_router.ledger.fold import Fold
 from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
 from tests.fakes.journal import read

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llm_router.ledger.entry import UNKNOWN_COST, Cost, Usage
+from llm_router.ledger.cost import UNKNOWN_COST, Cost, Usage
 from llm_router.ledger.pricing import cost_of, is_implausible, nanousd
 
 GLM = {"prompt": "0.0000006", "completion": "0.0000019", "input_cache_read": "0.000000119"}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_router.ledger.entry import Cost, Usage
+from llm_router.ledger.cost import Cost, Usage
 from llm_router.proxy.answer import read_answer, read_leniently, read_ordinary
 from llm_router.proxy.facts import NO_FACTS, Facts
 from llm_router.routing.failures import FailureClass

@@ -3,7 +3,7 @@
 import pytest
 
 from llm_router.errors import UpstreamError
-from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST, Cost
+from llm_router.ledger.cost import REFUSED_COST, UNKNOWN_COST, Cost
 from llm_router.proxy.call import Call, before_answer, is_refusal, was_never_sent
 from llm_router.proxy.facts import NO_FACTS, Facts
 from llm_router.routing.breaker import Permit

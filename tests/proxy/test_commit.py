@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.ledger.cost import NO_USAGE, Cost, Usage
 from llm_router.proxy import commit
 from llm_router.proxy.commit import HELD_LIMIT, CommitGate
 from llm_router.proxy.facts import Facts

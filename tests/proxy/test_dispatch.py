@@ -17,7 +17,8 @@ from llm_router.errors import (
     UpstreamFailed,
     UpstreamRefused,
 )
-from llm_router.ledger.entry import REFUSED_COST, UNKNOWN_COST, AttemptStarted, RequestFinished
+from llm_router.ledger.cost import REFUSED_COST, UNKNOWN_COST
+from llm_router.ledger.entry import AttemptStarted, RequestFinished
 from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.relay import ResponseCut
 from llm_router.routing.breaker import Permit

@@ -7,23 +7,16 @@ from msgspec.structs import replace
 
 from llm_router.classify.base import Decision, FinishedCall
 from llm_router.ledger import journal as journal_module
+from llm_router.ledger.compact import RequestSent, RequestServed, Sent
+from llm_router.ledger.cost import NO_USAGE, REFUSED_COST, UNKNOWN_COST, Cost, CostSource, Usage
 from llm_router.ledger.entry import (
-    NO_USAGE,
-    REFUSED_COST,
-    UNKNOWN_COST,
     AttemptAnswered,
     AttemptFinished,
     AttemptStarted,
-    Cost,
-    CostSource,
     Outcome,
     RequestDecided,
     RequestFinished,
-    RequestSent,
-    RequestServed,
     RequestStarted,
-    Sent,
-    Usage,
 )
 from llm_router.ledger.pricing import total_cost
 from llm_router.proxy.classifier_book import ClassifierBook

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from llm_router.errors import HttpError, UpstreamError
-from llm_router.ledger.entry import REFUSED_COST, AttemptAnswered, Cost, Usage
+from llm_router.ledger.cost import REFUSED_COST, Cost, Usage
+from llm_router.ledger.entry import AttemptAnswered
 from llm_router.routing.breaker import ACCOUNT, ACCOUNT_LIMITS, Permit
 from llm_router.routing.failures import Failure, FailureClass
 from llm_router.upstream.response import UpstreamResponse

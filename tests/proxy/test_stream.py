@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from llm_router.errors import UpstreamError
-from llm_router.ledger.entry import AttemptAnswered, Cost, Usage
+from llm_router.ledger.cost import Cost, Usage
+from llm_router.ledger.entry import AttemptAnswered
 from llm_router.routing.catalog import Catalog, read_models
 from llm_router.routing.failures import FailureClass
 from tests.fakes.loop import run

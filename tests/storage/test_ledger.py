@@ -4,7 +4,8 @@ import pytest
 from msgspec.structs import fields
 
 from llm_router.errors import StorageError
-from llm_router.ledger.entry import CostSource, Entry, Usage
+from llm_router.ledger.cost import CostSource, Usage
+from llm_router.ledger.entry import Entry
 from llm_router.ledger.fold import Fold
 from llm_router.ledger.reconcile import Generation, OpenCost
 from llm_router.ledger.rows import Advance, AttemptRow, Batch, RequestRow

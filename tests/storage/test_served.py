@@ -7,7 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from llm_router.errors import RowRefused
-from llm_router.ledger.entry import Entry, RequestServed, Usage
+from llm_router.ledger.compact import RequestServed
+from llm_router.ledger.cost import Usage
+from llm_router.ledger.entry import Entry
 from llm_router.ledger.fold import Fold
 from llm_router.ledger.served import told
 from llm_router.storage import served

@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 
 from llm_router.errors import StorageError
+from llm_router.ledger.cost import Cost, CostSource, Usage
 from llm_router.ledger.entry import (
     AttemptFinished,
     AttemptStarted,
-    Cost,
-    CostSource,
     Entry,
     Outcome,
     RequestDecided,
     RequestFinished,
     RequestStarted,
-    Usage,
 )
 from llm_router.ledger.fold import Fold
 from llm_router.storage.ledger import SqliteLedger

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from llm_router.errors import StorageError, UpstreamError
-from llm_router.ledger.entry import Usage
+from llm_router.ledger.cost import Usage
 from llm_router.ledger.pricing import cost_of
 from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig

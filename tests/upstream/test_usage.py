@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from llm_router.ledger.entry import NO_USAGE, Cost, Usage
+from llm_router.ledger.cost import NO_USAGE, Cost, Usage
 from llm_router.upstream.usage import parse_usage
 from tests.fakes.effort import examples
 from tests.proxy.chunks import COST_NANOUSD, USAGE, objects
