@@ -1,8 +1,9 @@
 """Journal entries of one batch, folded into the rows they come to.
 
-A request whose entries all lie in one batch becomes one row written once. Pure: no file, no SQL,
-no clock of its own. Every request passes through here on the event loop, hence structs that the
-garbage collector need not look at, and few calls per entry.
+Which row an entry speaks of is decided here, what it says of it in `fill`. A request whose entries
+all lie in one batch becomes one row written once. Pure: no file, no SQL, no clock of its own.
+Every request passes through here on the event loop, hence structs that the garbage collector need
+not look at, and few calls per entry.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,8 +12,8 @@ from typing import Any
 
 from msgspec import Raw
 
+from llm_router.ledger import fill
 from llm_router.ledger.compact import ReadServed, RequestSent, RequestServed
-from llm_router.ledger.cost import Cost, Usage
 from llm_router.ledger.entry import (
     AttemptAnswered,
     AttemptFinished,
@@ -27,15 +28,7 @@ from llm_router.ledger.entry import (
     TextKept,
 )
 from llm_router.ledger.rows import AttemptRow, Batch, RequestRow
-from llm_router.ledger.served import (
-    MAX_NANOUSD,
-    MAX_TOKENS,
-    Served,
-    begun,
-    call_of,
-    is_sound,
-    told,
-)
+from llm_router.ledger.served import Served, begun, call_of, is_sound, told
 from llm_router.ledger.stamps import stamp
 
 
@@ -115,49 +108,19 @@ class Fold:
             self._attempt_answered(answered, process)
 
     def _request_started(self, entry: RequestStarted, process: str) -> None:
-        row = RequestRow(
-            entry.id,
-            process,
-            stamp(entry.at),
-            entry.requested_model,
-            int(entry.is_stream),
-            entry.client_key,
-            entry.session,
-        )
-        self._requests.setdefault(entry.id, row)
+        self._requests.setdefault(entry.id, fill.request_row(entry, process))
         self._begun.add(entry.id)
 
     def _request_decided(self, entry: RequestDecided, process: str) -> None:
         row = self._requests.get(entry.id) or self._request(entry.id, process, self._now)
-        row.category = entry.category
-        row.classifier = entry.classifier
-        row.confidence = entry.confidence
-        row.classifier_ms = entry.classifier_ms
-        row.rule = entry.rule
-        row.runner_up = entry.runner_up
-        row.runner_up_confidence = entry.runner_up_confidence
-        row.skipped = entry.skipped
+        fill.decide(row, entry)
 
     def _request_finished(self, entry: RequestFinished, process: str) -> None:
         row = self._requests.get(entry.id) or self._request(entry.id, process, entry.at)
-        _end(row, entry)
-        row.attempts = max(entry.attempts, row.attempts)
-        if entry.overhead_ms is not None:
-            row.overhead_ms = entry.overhead_ms
-        if entry.left_out is not None:
-            row.left_out = entry.left_out
+        fill.end_request(row, entry)
 
     def _attempt_started(self, entry: AttemptStarted, process: str) -> None:
-        row = AttemptRow(
-            entry.id,
-            process,
-            stamp(entry.at),
-            entry.request_id,
-            entry.seq,
-            entry.kind,
-            entry.model,
-        )
-        self._attempts.setdefault(entry.id, row)
+        self._attempts.setdefault(entry.id, fill.attempt_row(entry, process))
         self._begun.add(entry.id)
 
     def _attempt_answered(self, entry: AttemptAnswered, process: str) -> None:
@@ -169,13 +132,7 @@ class Fold:
 
     def _attempt_finished(self, entry: AttemptFinished, process: str) -> None:
         row = self._attempts.get(entry.id) or self._attempt(entry.id, process, entry.at)
-        _end(row, entry)
-        if entry.provider is not None:
-            row.provider = entry.provider
-        if entry.generation_id is not None:
-            row.generation_id = entry.generation_id
-        if entry.note is not None:
-            row.note = entry.note
+        fill.end_attempt(row, entry)
 
     def _breaker_changed(self, entry: BreakerChanged, process: str) -> None:
         self._batch.breakers.append(entry)
@@ -227,35 +184,3 @@ def rows_of(entry: ReadServed, process: str) -> tuple[RequestRow, AttemptRow]:
     fold = Fold(entry.sent.at)
     fold.add(told(entry), process)
     return fold.batch.requests[entry.id], fold.batch.attempts[call_of(entry.id)]
-
-
-def _end(row: RequestRow | AttemptRow, entry: RequestFinished | AttemptFinished) -> None:
-    """A correction replaces what was said before; saying nothing does not unsay it."""
-    row.finished_at = stamp(entry.at)
-    row.outcome = entry.outcome
-    row.total_ms = entry.total_ms
-    if entry.http_status is not None:
-        row.http_status = entry.http_status
-    if entry.error_class is not None:
-        row.error_class = entry.error_class
-    if entry.served_model is not None:
-        row.served_model = entry.served_model
-    if entry.time_to_first_chunk_ms is not None:
-        row.time_to_first_chunk_ms = entry.time_to_first_chunk_ms
-    _spend(row, entry.usage, entry.cost)
-
-
-def _spend(row: RequestRow | AttemptRow, usage: Usage, cost: Cost) -> None:
-    if (count := usage.prompt_tokens) is not None and 0 <= count <= MAX_TOKENS:
-        row.prompt_tokens = count
-    if (count := usage.completion_tokens) is not None and 0 <= count <= MAX_TOKENS:
-        row.completion_tokens = count
-    if (count := usage.cached_tokens) is not None and 0 <= count <= MAX_TOKENS:
-        row.cached_tokens = count
-    if (count := usage.reasoning_tokens) is not None and 0 <= count <= MAX_TOKENS:
-        row.reasoning_tokens = count
-    if cost.nanousd is not None and 0 <= cost.nanousd <= MAX_NANOUSD:
-        row.cost_nanousd = cost.nanousd
-        row.cost_source = cost.source
-    elif row.cost_nanousd is None:
-        row.cost_source = "unknown"

@@ -14,6 +14,9 @@ from llm_router.ledger.entry import (
     RequestFinished,
     RequestStarted,
 )
+from llm_router.ledger.fold import Fold
+from llm_router.ledger.rows import Batch
+from tests.fakes.journal import read
 
 T0 = 1_769_860_800.0  # 2026-01-31T12:00:00Z
 
@@ -181,3 +184,10 @@ def breaker_changed(subject: str = "z-ai/glm-5", at: float = T0) -> BreakerChang
         failures=3,
         wait_s=300.0,
     )
+
+
+def fold(*entries: Entry, now: float = T0) -> Batch:
+    """Return what they come to once they have been written and read."""
+    folding = Fold(now)
+    folding.add(read(*entries), "p1")
+    return folding.batch
