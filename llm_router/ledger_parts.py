@@ -11,7 +11,8 @@ from aiohttp import web
 from llm_router import keys, platform
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.link.server import Desk, open_desk
-from llm_router.routing.breaker import ACCOUNT, Breakers
+from llm_router.routing.breaker import Breakers
+from llm_router.routing.gates import ACCOUNT
 from llm_router.storage import breakers as stored_breakers
 from llm_router.storage.account import is_another_key
 

@@ -17,7 +17,8 @@ from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import open_journal
 from llm_router.ledger.reconcile import Reconciler
 from llm_router.proxy.sessions import Sessions
-from llm_router.routing.breaker import ACCOUNT, Breakers
+from llm_router.routing.breaker import Breakers
+from llm_router.routing.gates import ACCOUNT
 from llm_router.settings import Settings
 from llm_router.storage import breakers as stored_breakers
 from llm_router.storage import sessions as stored_sessions

@@ -46,7 +46,7 @@ BOUNDS = {
     "proxy/texts.py:KeptStream._written": "MAX_ANSWER_BYTES",
     "routing/catalog.py:Catalog._by_slug": "OpenRouter's model list, whose answer has a bound",
     "routing/chain.py:Lineups._kept": CONFIGURATION,
-    "routing/gates.py:Gate.failed": "the failures that open a breaker",
+    "routing/gate_state.py:GateState.failed": "the failures that open a breaker",
     "storage/ledger.py:SqliteLedger._known": "_MOST_LABELS and a batch",
     "storage/requests.py:Tail._in_flight": "max_in_flight; a command's",
     "storage/tally.py:Totals._attempts": "BATCH_BYTES",

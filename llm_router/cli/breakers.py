@@ -32,8 +32,8 @@ from llm_router.cli.output import (
 )
 from llm_router.cli.server import ask, server_url
 from llm_router.clock import utc_text
-from llm_router.routing.breaker import ALL
-from llm_router.routing.gates import Forced
+from llm_router.routing.gate_state import Forced
+from llm_router.routing.gates import ALL
 from llm_router.routing.snapshot import GATE, BreakerView, listed, view_of_row
 from llm_router.settings_load import Loaded
 from llm_router.storage.breakers import Transition, transitions

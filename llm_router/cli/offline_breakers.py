@@ -14,8 +14,9 @@ from llm_router.clock import SystemClock
 from llm_router.errors import NotFound
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.ledger.ingest import Ingestor
-from llm_router.routing.breaker import ALL, Breakers
-from llm_router.routing.gates import Forced
+from llm_router.routing.breaker import Breakers
+from llm_router.routing.gate_state import Forced
+from llm_router.routing.gates import ALL
 from llm_router.routing.names import safe
 from llm_router.routing.near import or_near
 from llm_router.settings_load import Loaded

@@ -36,7 +36,7 @@ from llm_router.link.messages import (
 from llm_router.load import Load
 from llm_router.routing import document
 from llm_router.routing.config import RoutingConfig
-from llm_router.routing.gates import PROBE_HINT_S
+from llm_router.routing.gate_state import PROBE_HINT_S
 from llm_router.storage import breakers
 from llm_router.storage.config import ConfigVersions
 from llm_router.storage.follow import marks_now

@@ -18,10 +18,11 @@ from llm_router.proxy.deadline import Deadlines
 from llm_router.proxy.exchange import Exchange
 from llm_router.proxy.facts import Facts
 from llm_router.proxy.relay import ClientStream
-from llm_router.routing.breaker import Breakers, Permit
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.catalog import Catalog
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from llm_router.settings import Settings
 from llm_router.upstream.client import UpstreamClient
 from llm_router.upstream.failures import from_answer

@@ -11,9 +11,9 @@ from llm_router.proxy.call import Call, Context
 from llm_router.proxy.plain import PlainCall
 from llm_router.proxy.stream import StreamCall
 from llm_router.proxy.verdict import Fate, verdict
-from llm_router.routing.breaker import Permit, ProbeDue, Refusal
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit, ProbeDue, Refusal
 
 
 def dispatch(context: Context, chain: tuple[Candidate, ...]) -> Awaitable[None]:

@@ -10,9 +10,9 @@ from llm_router.proxy.deadline import NEVER, Deadline
 from llm_router.proxy.facts import Facts
 from llm_router.proxy.pump import Pump
 from llm_router.proxy.verdict import in_band_error
-from llm_router.routing.breaker import Permit
 from llm_router.routing.chain import Candidate
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from llm_router.tasks import launch
 from llm_router.upstream.response import UpstreamResponse
 

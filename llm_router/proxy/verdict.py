@@ -15,9 +15,10 @@ from llm_router.errors import (
     UpstreamRefused,
     UpstreamTimeout,
 )
-from llm_router.routing.breaker import MODEL_GONE_S, Refusal
+from llm_router.routing.breaker import MODEL_GONE_S
 from llm_router.routing.chain import GONE, Candidate
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Refusal
 
 _TIMEOUT_STATUSES = (408, 504, 524)
 

@@ -7,40 +7,14 @@ model's cool-down. What an answer does to which gate is decided by `failures.RUL
 While nothing is wrong, admitting and settling read no clock and report nothing.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
-from llm_router.clock import Clock
-from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import Failure, FailureClass
-from llm_router.routing.gates import Forced, Gate, Limits, State, Word
-from llm_router.routing.model_gates import ModelGates
+from llm_router.routing.gate import Gate
+from llm_router.routing.gates import Gates
 from llm_router.routing.permits import GateName, Permit, ProbeDue, Refusal
-from llm_router.routing.snapshot import (
-    LONGEST_COOLDOWN_S,
-    BreakerView,
-    StoredBreaker,
-    change_of,
-    time_left,
-    view_of,
-)
-from llm_router.settings import BreakerSettings
+from llm_router.routing.snapshot import LONGEST_COOLDOWN_S
 
-__all__ = ["BreakerView", "Breakers", "Permit", "ProbeDue", "Refusal", "StoredBreaker"]
-
-log = logging.getLogger(__name__)
-
-ACCOUNT = "gate:account"
-TRANSPORT = "gate:transport"
-RATE = "gate:rate"
-ALL = "all"
-
-TRANSPORT_LIMITS = Limits(failures=3, first_wait_s=5.0, longest_wait_s=60.0)
-ACCOUNT_LIMITS = Limits(failures=1, first_wait_s=60.0, longest_wait_s=3600.0)
-_LONGEST_WAITS = {
-    ACCOUNT: ACCOUNT_LIMITS.longest_wait_s,
-    TRANSPORT: TRANSPORT_LIMITS.longest_wait_s,
-}
 DEFAULT_COOLDOWN_S = 5.0
 MODEL_GONE_S = 600.0
 
@@ -54,35 +28,8 @@ _ADVICE = {
 }
 
 
-class Breakers:
-    """All gates of one process. `on_change` gets the whole state of a gate after each change.
-
-    `lease_s` is how long a probe may stay silent before another request takes its place.
-    """
-
-    def __init__(
-        self,
-        settings: BreakerSettings,
-        clock: Clock,
-        on_change: Callable[[BreakerChanged], None],
-        *,
-        lease_s: float,
-        boot_id: str | None,
-    ) -> None:
-        self._clock = clock
-        self._on_change = on_change
-        self._lease_s = lease_s
-        self._boot_id = boot_id
-        self._limits = Limits(settings.failures, settings.open_s, settings.open_s)
-        self._latest = 0  # the number of the latest admission
-        self._models = ModelGates(
-            lambda model: Gate(model, self._limits, self._clock, self._report)
-        )
-        self._account = Gate(ACCOUNT, ACCOUNT_LIMITS, clock, self._report)
-        self._transport = Gate(TRANSPORT, TRANSPORT_LIMITS, clock, self._report)
-        self._rate = Gate(RATE, TRANSPORT_LIMITS, clock, self._report)
-        shared = (self._account, self._transport, self._rate)
-        self._shared = {gate.subject: gate for gate in shared}
+class Breakers(Gates):
+    """The gates of one process, as calls meet them. `Gates` says what they are made of."""
 
     # Admission
 
@@ -190,81 +137,6 @@ class Breakers:
             for gate in (self._account, self._transport, self._models[permit.model]):
                 gate.neutral(permit.number, permit.request_id)
 
-    # Operators
-
-    def reset(self, subject: str) -> list[str] | None:
-        """Close a model or gate and end its cool-down ("all": every one).
-
-        Return those of which there was something to forget, by name; None if there is none such.
-        """
-        cleared = {view.subject for view in self.views() if not view.is_clear}
-        gates = {**self._shared, **self._models}
-        if subject != ALL:
-            if subject not in gates:
-                return None
-            gates = {subject: gates[subject]}
-        for gate in gates.values():
-            gate.reset(self._latest, "reset by an operator")
-        return sorted(cleared & gates.keys())
-
-    def force(self, model: str, to: Forced | None) -> None:
-        """Hold a model's breaker open or closed, whatever comes, until it is told otherwise."""
-        gate = self._models[model]
-        if to is not None:
-            gate.force(to, self._latest, f"forced {to} by an operator")
-        elif gate.forced is not None:
-            gate.force(None, self._latest, "released by an operator")
-
-    def views(self) -> list[BreakerView]:
-        """Return the three gates, then the models seen, by name."""
-        now, wall = self._clock.monotonic(), self._clock.wall()
-        models = [self._models[name] for name in sorted(self._models)]
-        return [view_of(gate, now, wall) for gate in (*self._shared.values(), *models)]
-
-    def restore(self, rows: Iterable[StoredBreaker]) -> None:
-        """Take up the state that an earlier process left, whose probes are lost."""
-        self.take_up(rows)
-        for gate in (*self._shared.values(), *self._models.values()):
-            gate.lose_probe()
-
-    def take_up(self, rows: Iterable[StoredBreaker]) -> None:
-        """Begin with the state of the rows, with exactly the time remaining.
-
-        Failures count on: a router that is restarted again and again would otherwise never shut a
-        model out.
-        """
-        rows = list(rows)
-        self.follow(rows)
-        for row in rows:
-            if row.state == "closed" and row.failures:
-                gate = self._shared.get(row.subject) or self._models[row.subject]
-                gate.remember(row.failures)
-
-    def follow(self, rows: Iterable[StoredBreaker]) -> None:
-        """Take over what other processes have made of the gates, where that is newer than ours."""
-        for row in rows:
-            longest_s = _LONGEST_WAITS.get(row.subject, self._limits.longest_wait_s)
-            wait_left_s, cooldown_left_s = time_left(row, longest_s, self._clock, self._boot_id)
-            gate = self._shared.get(row.subject) or self._models.get(row.subject)
-            if gate is None:
-                is_well = row.state == "closed" and not cooldown_left_s and row.forced is None
-                if is_well and not row.failures:
-                    continue
-                gate = self._models[row.subject]
-            if row.stamp >= gate.stamp:
-                gate.take(
-                    row.state,
-                    row.reason,
-                    row.since,
-                    row.wait_s or 0.0,
-                    row.stamp,
-                    row.forced,
-                    row.counts_from,
-                    wait_left_s=wait_left_s,
-                    cooldown_left_s=cooldown_left_s,
-                    latest=self._latest,
-                )
-
     # Inside
 
     def _enter(
@@ -293,14 +165,6 @@ class Breakers:
             return None
         name, gate, _ = refusing[0]
         return Refusal(name, max(left for *_, left in refusing), gate.reason or gate.state)
-
-    def _report(self, gate: Gate, before: State, request_id: str | None, word: Word | None) -> None:
-        if gate.state != before or word is not None:
-            level = logging.WARNING if gate.state == "open" else logging.INFO
-            log.log(
-                level, "breaker %s: %s -> %s, %s", gate.subject, before, gate.state, gate.reason
-            )
-        self._on_change(change_of(gate, before, request_id, self._clock, self._boot_id, word))
 
 
 def _clamped(asked_s: float | None, default_s: float) -> float:

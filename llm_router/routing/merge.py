@@ -10,7 +10,7 @@ from typing import cast
 
 from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.gates import State
+from llm_router.routing.gate_state import State
 from llm_router.routing.snapshot import StoredBreaker
 
 _HELD = ("open", "closed", "off")  # in the history even where the state stays as it is

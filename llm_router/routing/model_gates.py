@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Callable
 
-from llm_router.routing.gates import Gate
+from llm_router.routing.gate import Gate
 
 # Models named by clients are boundless; gates for them are not.
 MAX_MODELS = 4096

@@ -12,9 +12,11 @@ from typing import Protocol
 
 from llm_router.clock import Clock
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import Breakers, Permit, ProbeDue, Refusal
-from llm_router.routing.gates import PROBE_HINT_S, Gate
+from llm_router.routing.breaker import Breakers
+from llm_router.routing.gate import Gate
+from llm_router.routing.gate_state import PROBE_HINT_S
 from llm_router.routing.merge import Claimed
+from llm_router.routing.permits import Permit, ProbeDue, Refusal
 from llm_router.settings import BreakerSettings
 from llm_router.tasks import spawn
 

@@ -11,7 +11,7 @@ from typing import Any
 from llm_router.clock import Clock, utc_text
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing.failures import FailureClass
-from llm_router.routing.gates import Forced, Gate, State, Word
+from llm_router.routing.gate_state import Forced, GateState, State, Word
 
 LONGEST_COOLDOWN_S = 3600.0
 GATE = "gate:"  # begins the names of those that stand before all models
@@ -87,7 +87,7 @@ def listed(views: Iterable[BreakerView]) -> dict[str, list[dict[str, Any]]]:
     return shown
 
 
-def view_of(gate: Gate, now: float, wall: float) -> BreakerView:
+def view_of(gate: GateState, now: float, wall: float) -> BreakerView:
     cooling_s = gate.cooldown_left_s(now)
     return BreakerView(
         subject=gate.subject,
@@ -118,7 +118,7 @@ def view_of_row(row: StoredBreaker, wall: float) -> BreakerView:
 
 
 def change_of(
-    gate: Gate,
+    gate: GateState,
     before: State,
     request_id: str | None,
     clock: Clock,

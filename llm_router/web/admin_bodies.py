@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from llm_router.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 from llm_router.routing.document import Strict, explain
-from llm_router.routing.gates import Force
+from llm_router.routing.gate_state import Force
 from llm_router.routing.names import CategoryName, Description, Keywords, Models, safe
 from llm_router.web.body import read_body
 

@@ -8,10 +8,9 @@ from aiohttp import web
 
 from llm_router.errors import NotFound, StorageError
 from llm_router.keys import BREAKERS, CONFIG, DATABASE
-from llm_router.routing.breaker import BreakerView
 from llm_router.routing.names import safe
 from llm_router.routing.near import did_you_mean, near_names
-from llm_router.routing.snapshot import listed
+from llm_router.routing.snapshot import BreakerView, listed
 from llm_router.storage.breakers import transitions, was_called
 from llm_router.web.admin_bodies import ForceBody, read_document
 from llm_router.web.responses import json_answer

@@ -27,8 +27,7 @@ from llm_router.keys import (
     SETTINGS,
     SHADOW,
 )
-from llm_router.routing.breaker import BreakerView
-from llm_router.routing.snapshot import GATE
+from llm_router.routing.snapshot import GATE, BreakerView
 from llm_router.storage.readiness import schema_version
 from llm_router.web.lifecycle import Crew
 from llm_router.web.responses import json_answer

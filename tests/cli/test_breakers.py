@@ -12,9 +12,10 @@ from aiohttp.test_utils import TestServer
 from llm_router.cli import main
 from llm_router.clock import SystemClock
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import Breakers, Permit, StoredBreaker
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.failures import Failure, FailureClass
-from llm_router.routing.snapshot import view_of_row
+from llm_router.routing.permits import Permit
+from llm_router.routing.snapshot import StoredBreaker, view_of_row
 from llm_router.settings import BreakerSettings
 from llm_router.storage.breakers import load, write_changes
 from llm_router.storage.sqlite import open_database, open_reader

@@ -25,7 +25,7 @@ from llm_router.load import Load
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.routing.defaults import default_config
 from llm_router.routing.document import parse, to_dict
-from llm_router.routing.gates import PROBE_HINT_S
+from llm_router.routing.gate_state import PROBE_HINT_S
 from llm_router.routing.merge import Claimed
 from llm_router.storage import breakers as stored
 from llm_router.storage.config import ConfigStore

@@ -6,8 +6,8 @@ from llm_router.errors import UpstreamError
 from llm_router.ledger.cost import REFUSED_COST, UNKNOWN_COST, Cost
 from llm_router.proxy.call import Call, before_answer, is_refusal, was_never_sent
 from llm_router.proxy.facts import NO_FACTS, Facts
-from llm_router.routing.breaker import Permit
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from tests.fakes.loop import run
 from tests.proxy.bench import END, JSON, Answer, Bench
 

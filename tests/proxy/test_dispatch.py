@@ -21,8 +21,8 @@ from llm_router.ledger.cost import REFUSED_COST, UNKNOWN_COST
 from llm_router.ledger.entry import AttemptStarted, RequestFinished
 from llm_router.proxy.dispatch import dispatch
 from llm_router.proxy.relay import ResponseCut
-from llm_router.routing.breaker import Permit
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from tests.fakes.loop import run
 from tests.proxy.bench import END, JSON, SSE, Answer, Bench, Step
 from tests.proxy.chunks import COMMENT, DONE, ID, ROLE, content, event, finish, usage

@@ -10,8 +10,9 @@ import pytest
 from llm_router.errors import HttpError, UpstreamError
 from llm_router.ledger.cost import REFUSED_COST, Cost, Usage
 from llm_router.ledger.entry import AttemptAnswered
-from llm_router.routing.breaker import ACCOUNT, ACCOUNT_LIMITS, Permit
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.gates import ACCOUNT, ACCOUNT_LIMITS
+from llm_router.routing.permits import Permit
 from llm_router.upstream.response import UpstreamResponse
 from tests.fakes.loop import run
 from tests.proxy.bench import END, JSON, Answer, Bench, Step

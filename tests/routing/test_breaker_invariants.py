@@ -14,9 +14,11 @@ from hypothesis.stateful import (
 )
 
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import Breakers, Permit, StoredBreaker
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.failures import Failure, FailureClass
-from llm_router.routing.gates import Forced
+from llm_router.routing.gate_state import Forced
+from llm_router.routing.permits import Permit
+from llm_router.routing.snapshot import StoredBreaker
 from llm_router.settings import BreakerSettings
 from tests.fakes.clock import Clock
 from tests.fakes.effort import examples

@@ -4,10 +4,13 @@ import pytest
 
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.routing import model_gates as module
-from llm_router.routing.breaker import ALL, Breakers, Permit, Refusal, StoredBreaker
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.failures import Failure, FailureClass
-from llm_router.routing.gates import Forced
+from llm_router.routing.gate_state import Forced
+from llm_router.routing.gates import ALL
 from llm_router.routing.merge import settle
+from llm_router.routing.permits import Permit, Refusal
+from llm_router.routing.snapshot import StoredBreaker
 from llm_router.settings import BreakerSettings
 from tests.fakes.clock import Clock
 

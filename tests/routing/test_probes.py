@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import ACCOUNT, ALL, Permit, ProbeDue, Refusal
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.gates import ACCOUNT, ALL
 from llm_router.routing.merge import Claimed
+from llm_router.routing.permits import Permit, ProbeDue, Refusal
 from llm_router.routing.probes import SharedBreakers
 from llm_router.settings import BreakerSettings
 from llm_router.storage import breakers as rows

@@ -4,8 +4,10 @@ import msgspec
 import pytest
 
 from llm_router.ledger.entry import BreakerChanged
-from llm_router.routing.breaker import Breakers, Permit, Refusal, StoredBreaker
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit, Refusal
+from llm_router.routing.snapshot import StoredBreaker
 from llm_router.settings import BreakerSettings
 from llm_router.storage.breakers import Transition, load, transitions, write_changes
 from llm_router.storage.sqlite import Database

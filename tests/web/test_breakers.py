@@ -14,9 +14,10 @@ from llm_router.errors import NotFound, StorageError
 from llm_router.keys import BREAKERS, CONFIG, DATABASE, INGESTOR
 from llm_router.ledger.entry import BreakerChanged
 from llm_router.ledger.ingest import Ingestor
-from llm_router.routing.breaker import Breakers, Permit
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from llm_router.settings import BreakerSettings
 from llm_router.storage.breakers import load, write_changes
 from llm_router.storage.sqlite import Database, open_database

@@ -5,9 +5,10 @@ from typing import Any
 from llm_router.classify.base import Decision
 from llm_router.demo.upstream import DemoUpstream
 from llm_router.proxy.plan import Plan
-from llm_router.routing.breaker import Breakers, Permit
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.chain import Candidate, Needs
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from llm_router.settings import BreakerSettings
 from llm_router.web.explain import ROUTES, explanation
 from llm_router.web.routes import Scope

@@ -24,10 +24,11 @@ from llm_router.keys import (
 )
 from llm_router.ledger.ingest import Ingestor
 from llm_router.ledger.journal import Journal
-from llm_router.routing.breaker import Breakers, Permit
+from llm_router.routing.breaker import Breakers
 from llm_router.routing.catalog import Catalog, CatalogHolder, read_models
 from llm_router.routing.config import Category, ConfigHolder, RoutingConfig
 from llm_router.routing.failures import Failure, FailureClass
+from llm_router.routing.permits import Permit
 from llm_router.settings import BreakerSettings, ClassifierSettings, ServerSettings, Settings
 from llm_router.storage.sqlite import Database, open_database
 from llm_router.web.access import Access
