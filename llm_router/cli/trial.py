@@ -21,7 +21,8 @@ from llm_router.ledger.cost import Cost
 from llm_router.ledger.journal import Journal, open_journal
 from llm_router.ledger.pricing import total_cost
 from llm_router.proxy.classifier_book import ClassifierBook
-from llm_router.proxy.exchange import Exchange, new_request_id
+from llm_router.proxy.exchange import Exchange
+from llm_router.proxy.request_id import new_request_id
 from llm_router.routing.catalog import Catalog, CatalogHolder
 from llm_router.routing.config import ConfigHolder, RoutingConfig
 from llm_router.settings import Settings

@@ -1,7 +1,8 @@
 """How a classifier books its calls in the request that asked it."""
 
 from llm_router.classify.base import FinishedCall
-from llm_router.proxy.exchange import Attempt, Exchange
+from llm_router.proxy.attempt import Attempt
+from llm_router.proxy.exchange import Exchange
 from llm_router.proxy.facts import Facts
 
 

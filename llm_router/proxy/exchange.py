@@ -1,16 +1,12 @@
-"""One chat request from accept to settlement: its id, its facts, and its entries in the journal.
+"""One chat request from accept to settlement: its facts, and its entries in the journal.
 
 Entries wait here until the next call leaves or the request ends, so an untroubled request costs two
 appends: one before its call leaves, one before its last bytes do.
 """
 
-import itertools
-import random
-import time
 from collections.abc import Iterator
 
 import msgspec
-from msgspec import Struct
 
 from llm_router.classify.base import Decision
 from llm_router.clock import Clock
@@ -18,7 +14,6 @@ from llm_router.ledger.compact import RequestSent, RequestServed, Sent, SentLabe
 from llm_router.ledger.cost import NO_USAGE, UNKNOWN_COST, Cost, Usage
 from llm_router.ledger.entry import (
     AttemptAnswered,
-    AttemptFinished,
     AttemptStarted,
     Entry,
     Kind,
@@ -28,29 +23,9 @@ from llm_router.ledger.entry import (
 from llm_router.ledger.journal import Journal
 from llm_router.ledger.pricing import total_cost
 from llm_router.proxy import beginning
+from llm_router.proxy.attempt import Attempt
 from llm_router.proxy.beginning import Asked
 from llm_router.proxy.facts import NO_FACTS, Facts
-
-_random = random.SystemRandom().getrandbits
-_counter = itertools.count(_random(32))
-
-
-def new_request_id() -> str:
-    """Return an id that sorts by time, so that rows are appended rather than scattered."""
-    number = time.time_ns() // 1_000_000 << 32 | next(_counter) & 0xFFFFFFFF
-    return f"req_{number.to_bytes(10, 'big').hex()}"
-
-
-class Attempt(Struct, gc=False):
-    """One call in flight. Times are seconds on the monotonic clock."""
-
-    id: str
-    kind: Kind
-    model: str
-    started: float
-    first_chunk_ms: int | None = None
-    generation_id: str | None = None
-    is_over: bool = False
 
 
 class Exchange:
@@ -166,20 +141,8 @@ class Exchange:
             if outcome == "completed" or attempt.first_chunk_ms is not None:
                 self.answered_by = attempt.model
         self._pending += (
-            AttemptFinished(
-                id=attempt.id,
-                at=self._epoch + now,
-                outcome=outcome,
-                http_status=http_status,
-                error_class=error_class,
-                served_model=facts.model,
-                provider=facts.provider,
-                generation_id=facts.generation_id or attempt.generation_id,
-                usage=facts.usage,
-                cost=cost,
-                time_to_first_chunk_ms=attempt.first_chunk_ms,
-                total_ms=total_ms,
-                note=note,
+            attempt.finished(
+                self._epoch + now, total_ms, outcome, http_status, error_class, cost, facts, note
             ),
         )
         if self.is_finished or (attempt.kind == "classifier" and self.decision is not None):

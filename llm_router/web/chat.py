@@ -20,11 +20,12 @@ from llm_router.proxy.call import Context
 from llm_router.proxy.classifier_book import ClassifierBook
 from llm_router.proxy.deadline import Deadlines
 from llm_router.proxy.dispatch import dispatch
-from llm_router.proxy.exchange import Exchange, new_request_id
+from llm_router.proxy.exchange import Exchange
 from llm_router.proxy.in_flight import InFlight
 from llm_router.proxy.outlet import Outlet
 from llm_router.proxy.plan import LineUp, make_plan
 from llm_router.proxy.relay import ClientStream, ResponseCut
+from llm_router.proxy.request_id import new_request_id
 from llm_router.proxy.sessions import Sessions, session_of
 from llm_router.proxy.texts import KeptStream
 from llm_router.routing.breaker import Breakers

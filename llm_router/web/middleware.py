@@ -19,8 +19,8 @@ from llm_router.errors import (
 )
 from llm_router.keys import ACCESS, CLIENT_KEY, EXCHANGE, LIFECYCLE, REQUEST_ID, SCOPES
 from llm_router.logs import request_id as logged_request_id
-from llm_router.proxy.exchange import new_request_id
 from llm_router.proxy.relay import ResponseCut
+from llm_router.proxy.request_id import new_request_id
 from llm_router.web.access import check_target
 from llm_router.web.responses import PLAIN_HEADERS, error_answer
 from llm_router.web.routes import Handler

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.web_protocol import _ErrInfo
 
 from llm_router.errors import Internal, InvalidRequest
-from llm_router.proxy.exchange import new_request_id
+from llm_router.proxy.request_id import new_request_id
 from llm_router.settings import DeadlineSettings
 from llm_router.tasks import spawn
 from llm_router.web.lane import Lane, Service

@@ -9,7 +9,7 @@ from typing import cast
 
 from llm_router import platform
 from llm_router.errors import Unavailable
-from llm_router.proxy.exchange import new_request_id
+from llm_router.proxy.request_id import new_request_id
 from llm_router.web.responses import PLAIN_HEADERS, error_parts
 
 _OWN = 64  # database, journals, logs, the model list, connections being turned away

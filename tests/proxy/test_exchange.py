@@ -20,7 +20,7 @@ from llm_router.ledger.entry import (
 )
 from llm_router.ledger.pricing import total_cost
 from llm_router.proxy.classifier_book import ClassifierBook
-from llm_router.proxy.exchange import Exchange, new_request_id
+from llm_router.proxy.exchange import Exchange
 from llm_router.proxy.facts import Facts
 from tests.fakes.clock import Clock
 from tests.fakes.journal import Journal
@@ -52,13 +52,6 @@ class Bench:
 @pytest.fixture
 def bench() -> Bench:
     return Bench()
-
-
-def test_ids_sort_by_time_and_never_repeat() -> None:
-    ids = [new_request_id() for _ in range(1000)]
-    assert len(set(ids)) == 1000
-    assert all(id_.startswith("req_") and len(id_) == 24 for id_ in ids)
-    assert [id_[:16] for id_ in ids] == sorted(id_[:16] for id_ in ids)
 
 
 # What is appended, and when
