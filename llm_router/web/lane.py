@@ -8,24 +8,21 @@ bytes to aiohttp's server (`hand_over`), and the connection stays there.
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 from msgspec import Struct
 
-from llm_router.errors import ClientGone, RequestTimeout
+from llm_router.errors import ClientGone
 from llm_router.web.head import LIMIT_BYTES, Form, form_of, may_be_chat, parse_head
+from llm_router.web.lane_request import LaneRequest
 from llm_router.web.pace import Pace
-from llm_router.web.preface import Preface
-from llm_router.web.reply import render_head
-from llm_router.web.responses import CLOSING, JSON
 
 log = logging.getLogger(__name__)
 
 _AHEAD_BYTES = 64 * 1024  # what a client may send before its former answer is complete
 _END_OF_HEAD = b"\r\n\r\n"
-_JSON = f"Content-Type: {JSON['Content-Type']}\r\n"
 
 
 class Service(Struct, frozen=True):
@@ -42,14 +39,8 @@ class Service(Struct, frozen=True):
     is_ending: Callable[[], bool] = lambda: False
 
 
-class Lane(asyncio.Protocol):
-    """Serves one request after another, in one task of its own; also the request's `Outlet`.
-
-    What was learned of a head holds for as long as the client sends the same one again: `headers`,
-    and the `preface` that whoever answers has read in them.
-    """
-
-    is_chunked = True
+class Lane(LaneRequest, asyncio.Protocol):
+    """Serves one request after another, in one task of its own."""
 
     def __init__(
         self,
@@ -58,88 +49,17 @@ class Lane(asyncio.Protocol):
         lanes: "set[Lane]",
         pace: Pace,
     ) -> None:
-        self.headers: Mapping[str, str] = {}
-        self.preface: Preface | None = None
-        self.transport: asyncio.Transport | None = None
+        super().__init__(service.body_s, service.is_ending)
         self.pace = pace
         self._service = service
         self._hand_over = hand_over
         self._lanes = lanes
-        self._loop = asyncio.get_running_loop()
         self._form: Form | None = None  # of the head that `headers` come from
         self._keeps_alive = True  # as that head says
         self._ahead = b""  # read, but not yet part of a request
-        self._body: list[bytes] = []
-        self._missing = 0  # of the request's body
-        self._arrived: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None  # from the first request on
         self._next_begins: asyncio.Future[None] | None = None  # what it waits for between two
         self._is_busy = False  # with a request
-        self.has_begun = False  # the answer, with its head
-        self._is_whole = False  # the answer, to its last byte
-        self._closes = False
-        self._writable: asyncio.Future[None] | None = None
-
-    # The request
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default if self.transport is None else self.transport.get_extra_info(name, default)
-
-    async def body(self) -> bytes:
-        """Return the body. Raises RequestTimeout."""
-        if self._missing:
-            self._arrived = self._loop.create_future()
-            try:
-                async with asyncio.timeout(self._service.body_s):
-                    await self._arrived
-            except TimeoutError:
-                message = f"The body did not arrive within {self._service.body_s:g} s."
-                raise RequestTimeout(message) from None
-            finally:
-                self._arrived = None
-        body = b"".join(self._body)  # a single piece is not copied
-        self._body.clear()
-        return body
-
-    # The answer
-
-    async def whole(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        if self._missing or status in CLOSING:  # what is left of a body is not worth waiting for
-            self._closes = True
-        content_type = "" if "Content-Type" in headers else _JSON
-        self._write(status, headers, f"{content_type}Content-Length: {len(body)}\r\n", body)
-        self._is_whole = True
-        if self._writable is not None:
-            await self.drain()
-
-    async def open(self, headers: Mapping[str, str]) -> None:
-        self._write(200, headers, "Transfer-Encoding: chunked\r\n")
-
-    async def drain(self) -> None:
-        if self._writable is not None:
-            await asyncio.shield(self._writable)
-        self._open_transport()
-
-    async def end(self) -> None:
-        self._open_transport().write(b"0\r\n\r\n")
-        self._is_whole = True
-        await self.drain()
-
-    def _write(
-        self, status: int, headers: Mapping[str, str], framing: str, body: bytes = b""
-    ) -> None:
-        """Begin the answer. One that broke must not be followed by another in its midst."""
-        if self.has_begun:
-            raise ConnectionError("The answer has begun; it can only be cut.")
-        transport = self._open_transport()
-        closes = self._closes = self._closes or self._service.is_ending()
-        transport.write(render_head(status, headers, framing, closes=closes) + body)
-        self.has_begun = True
-
-    def _open_transport(self) -> asyncio.Transport:
-        if self.transport is None or self.transport.is_closing():
-            raise ConnectionResetError("The client left.")
-        return self.transport
 
     # asyncio's callbacks
 
@@ -172,14 +92,6 @@ class Lane(asyncio.Protocol):
         self.resume_writing()
         if self._task is not None:
             self._task.cancel()
-
-    def pause_writing(self) -> None:
-        self._writable = self._loop.create_future()
-
-    def resume_writing(self) -> None:
-        writable, self._writable = self._writable, None
-        if writable is not None:
-            writable.set_result(None)
 
     # From one request to the next
 

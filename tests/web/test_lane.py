@@ -2,20 +2,18 @@
 
 import asyncio
 import logging
-import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from aiohttp import web
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llm_router.demo.upstream import DemoUpstream
-from llm_router.errors import ClientGone, RequestTimeout
+from llm_router.errors import RequestTimeout
 from llm_router.settings import DeadlineSettings
 from llm_router.web.lane import Lane, Service
 from llm_router.web.pace import Pace
@@ -25,82 +23,23 @@ from tests.fakes.waiting import until
 from tests.integration import client
 from tests.integration.client import Caller, chat_body
 from tests.integration.conftest import Router, Start, in_shared
+from tests.web.lanes import (
+    BODY_BYTES,
+    CHAT,
+    GET,
+    Answer,
+    calling,
+    delivered,
+    echo,
+    lanes,
+    lasting,
+    on_aiohttp,
+    post,
+    reply,
+    serving_lanes,
+    the_lane,
+)
 from tests.web.test_server import CORPUS, send
-
-BODY_BYTES = 64 * 1024  # as much as `serving` lets aiohttp take
-CHAT = "/chat/completions"
-Answer = Callable[[Lane], Awaitable[None]]
-
-
-def post(body: bytes = b"{}", *fields: str, path: str = CHAT, version: str = "1.1") -> bytes:
-    """Return a chat request; what is left out of it is ordinary."""
-    given_names = {field.partition(":")[0].lower() for field in fields}
-    usual = ("Host: localhost", f"Content-Length: {len(body)}")
-    lines = [f"POST {path} HTTP/{version}", *fields]
-    lines += [field for field in usual if field.partition(":")[0].lower() not in given_names]
-    return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-GET = b"GET /else HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-async def echo(lane: Lane) -> None:
-    """The lanes' answer: what came, and over which way."""
-    await lane.whole(200, {"x-way": "lane"}, await lane.body())
-
-
-async def on_aiohttp(request: web.Request) -> web.StreamResponse:
-    body = await request.read()
-    return web.Response(body=body, headers={"x-way": "aiohttp"}, content_type="application/json")
-
-
-@asynccontextmanager
-async def serving_lanes(
-    answer: Answer = echo,
-    deadlines: DeadlineSettings | None = None,
-    *,
-    body_s: float = 10,
-    body_bytes: int = BODY_BYTES,
-    kernel_bytes: int | None = None,
-) -> AsyncIterator[Server]:
-    chat = Service(answer, body_s, body_bytes)
-    async with serving(on_aiohttp, deadlines, chat=chat, kernel_bytes=kernel_bytes) as server:
-        yield server
-
-
-@asynccontextmanager
-async def calling(server: Server) -> AsyncIterator[Caller]:
-    async with client.calling(f"http://127.0.0.1:{server.port}") as caller:
-        yield caller
-
-
-def lanes(server: Server) -> list[Lane]:
-    return [each for each in server.runner.clients() if isinstance(each, Lane)]
-
-
-async def the_lane(server: Server) -> Lane:
-    await until(lambda: lanes(server))
-    return lanes(server)[0]
-
-
-async def delivered() -> None:
-    """Give the server the time to read what a client in the same process has written."""
-    for _ in range(12):
-        await asyncio.sleep(0)
-
-
-async def reply(caller: Caller) -> tuple[str, bytes]:
-    """Return over which way an answer came, and its body."""
-    answer = await caller.reply()
-    assert answer.status == 200
-    assert answer.is_whole
-    return answer.headers["x-way"], answer.body
-
-
-def lasting(answer: bytes) -> bytes:
-    """Return an answer without what differs from one to the next."""
-    return re.sub(rb"req_[0-9a-f]+|gen-[\w-]+|(?<=Date: )[^\r]+", b"-", answer)
-
 
 # What a lane serves
 
@@ -226,28 +165,6 @@ async def test_a_client_that_wants_it_so_is_closed_after_the_answer(body: bytes)
     head, _, received = answer.partition(b"\r\n\r\n")
     assert b"\r\nConnection: close" in head
     assert received == body
-
-
-async def test_a_status_that_nobody_has_named_has_no_phrase() -> None:
-    async def overloaded(lane: Lane) -> None:
-        await lane.whole(529, {}, b"")
-
-    async with serving_lanes(overloaded) as server, calling(server) as caller:
-        caller.writer.write(post())
-        assert await caller.until(b"\r\n") == b"HTTP/1.1 529 \r\n"
-
-
-async def test_an_answer_may_be_a_stream() -> None:
-    async def stream(lane: Lane) -> None:
-        await lane.open({"x-way": "lane"})
-        assert lane.transport is not None
-        lane.transport.write(b"5\r\nhello\r\n")
-        await lane.end()
-
-    async with serving_lanes(stream) as server, calling(server) as caller:
-        for _ in range(2):
-            caller.writer.write(post())
-            assert await reply(caller) == ("lane", b"hello")
 
 
 # What it leaves to aiohttp
@@ -421,70 +338,6 @@ async def ask(router: Router, raw: bytes) -> client.Reply:
         kinds = {type(each) for each in router.runner.clients() if each.transport is not None}
         assert not kinds or (Connection if is_odd else Lane) in kinds
         return answer
-
-
-# Bodies
-
-
-async def test_a_body_that_trickles_is_not_waited_for_for_ever() -> None:
-    """F53, T19"""
-
-    async def patient(lane: Lane) -> None:
-        with pytest.raises(RequestTimeout, match=r"did not arrive within 0\.05 s"):
-            await lane.body()
-        await lane.whole(408, {}, b"late")
-
-    async with serving_lanes(patient, body_s=0.05) as server, calling(server) as caller:
-        caller.writer.write(post(b"", "Content-Length: 9999"))
-        answer = asyncio.ensure_future(caller.reader.read())
-        async with asyncio.timeout(10):
-            while not answer.done():
-                caller.writer.write(b"x")
-                await asyncio.sleep(0.005)
-        assert answer.result().startswith(b"HTTP/1.1 408 Request Timeout\r\n")
-        assert b"\r\nConnection: close\r\n" in answer.result()
-        assert answer.result().endswith(b"\r\n\r\nlate")
-
-
-async def refuse(lane: Lane) -> None:
-    await lane.whole(401, {}, b"no")
-
-
-async def test_an_answer_to_a_body_that_is_still_coming_arrives() -> None:
-    """F54: a connection closed with something unread is reset, and the answer may be lost."""
-    size = 20_000_000
-    async with serving_lanes(refuse, body_bytes=size) as server, calling(server) as caller:
-        caller.writer.write(post(b"", f"Content-Length: {size}"))
-        await until(lambda: lanes(server))
-        caller.writer.write(b"x" * size)
-        await caller.writer.drain()
-        answer = await asyncio.wait_for(caller.reader.read(), 10)
-        assert answer.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
-        assert b"\r\nConnection: close\r\n" in answer
-        assert answer.endswith(b"\r\n\r\nno")
-        caller.writer.close()
-        await until(lambda: not lanes(server))
-
-
-async def test_a_client_that_does_not_see_it_is_dropped() -> None:
-    """F53"""
-    deadlines = DeadlineSettings(header_s=0.05)
-    async with serving_lanes(refuse, deadlines) as server, calling(server) as caller:
-        caller.writer.write(post(b"", "Content-Length: 9"))
-        assert (await asyncio.wait_for(caller.reader.read(), 10)).endswith(b"no")
-        await until(lambda: not lanes(server))
-
-
-@pytest.mark.parametrize("status", [400, 413])
-async def test_after_some_errors_the_connection_is_not_used_again(status: int) -> None:
-    async def refuse(lane: Lane) -> None:
-        await lane.body()
-        await lane.whole(status, {}, b"no")
-
-    async with serving_lanes(refuse) as server:
-        answer = await send(server, post() + post())
-    assert answer.count(b"HTTP/1.1") == 1
-    assert b"\r\nConnection: close\r\n" in answer
 
 
 # Deadlines
@@ -672,82 +525,6 @@ async def test_an_answer_for_one_who_has_left_is_refused() -> None:
         caller.transport.abort()
         await asyncio.wait_for(watched.ended.wait(), 10)
     assert len(errors) == 4
-
-
-# Answers that break
-
-
-async def nothing(lane: Lane) -> None:
-    await lane.body()
-
-
-async def break_before(lane: Lane) -> None:
-    raise KeyError("oh")
-
-
-async def break_within(lane: Lane) -> None:
-    await lane.open({})
-    assert lane.transport is not None
-    lane.transport.write(b"5\r\nhello\r\n")
-    raise KeyError("oh")
-
-
-async def answer_twice(lane: Lane) -> None:
-    await lane.whole(200, {}, b"one")
-    await lane.whole(200, {}, b"two")
-
-
-async def answer_within(lane: Lane) -> None:
-    await lane.open({})
-    await lane.whole(500, {}, b"two")
-
-
-async def lose(lane: Lane) -> None:
-    await lane.open({})
-    raise ConnectionError("cut")
-
-
-async def abandon(lane: Lane) -> None:
-    raise ClientGone("stopped reading")
-
-
-def forging(name: str, value: str) -> Answer:
-    async def forge(lane: Lane) -> None:
-        await lane.whole(200, {name: value}, b"")
-
-    return forge
-
-
-BREAKING: dict[str, tuple[Answer, str, bool]] = {
-    "says nothing": (nothing, "nothing", False),
-    "breaks before": (break_before, "nothing", True),
-    "breaks within": (break_within, "cut", True),
-    "answers twice": (answer_twice, "whole", False),
-    "answers within": (answer_within, "cut", False),
-    "loses upstream": (lose, "cut", False),
-    "gives up": (abandon, "nothing", False),
-    "line feed in a header": (forging("x-a", "b\nx-c: d"), "nothing", True),
-    "line break in a header": (forging("x-a", "b\r\n\r\nHTTP/1.1 200 OK"), "nothing", True),
-    "line break in a name": (forging("x-a: b\r\nx-c", "d"), "nothing", True),
-    "carriage return in a header": (forging("x-a", "b\rx-c: d"), "nothing", True),
-    "NUL in a header": (forging("x-a", "b\0"), "nothing", True),
-    "half a character in a header": (forging("x-a", "\udcff"), "nothing", True),
-}
-
-
-@pytest.mark.parametrize(("answer", "said", "is_logged"), BREAKING.values(), ids=BREAKING)
-async def test_an_answer_that_breaks_is_cut_and_never_taken_for_whole(
-    answer: Answer, said: str, is_logged: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    """F65: nobody is left to wait, and nothing follows that could be taken for another answer."""
-    async with serving_lanes(answer) as server:
-        received = await send(server, post() + post())
-        assert not lanes(server)
-    assert received.count(b"HTTP/1.1") == (said != "nothing")
-    assert (b"chunked" in received) is (said == "cut")
-    assert b"\r\n0\r\n\r\n" not in received
-    assert received.endswith(b"one") is (said == "whole")
-    assert [record.levelname for record in caplog.records] == ["ERROR"] * is_logged
 
 
 # A server that goes
