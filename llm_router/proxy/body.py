@@ -38,7 +38,9 @@ class _Format(msgspec.Struct):
     type: str = ""
 
 
-_Tokens = Annotated[int, msgspec.Meta(ge=0)] | None
+# Beyond it JSON's numbers mean different things to different readers (RFC 8259, section 6).
+_MOST = 2**53 - 1
+_Tokens = Annotated[int, msgspec.Meta(ge=0, le=_MOST)] | None
 
 
 class _Read(msgspec.Struct):
@@ -47,7 +49,7 @@ class _Read(msgspec.Struct):
     model: str | None = None
     stream: bool | None = None
     session_id: str | None = None
-    n: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    n: Annotated[int, msgspec.Meta(ge=1, le=_MOST)] | None = None
     max_tokens: _Tokens = None
     max_completion_tokens: _Tokens = None
     response_format: _Format | None = None
@@ -58,9 +60,9 @@ _ALLOWED = {
     "model": "a string",
     "stream": "true or false",
     "session_id": "a string",
-    "n": "a whole number of at least 1",
-    "max_tokens": "a whole number that is not negative",
-    "max_completion_tokens": "a whole number that is not negative",
+    "n": "a whole number from 1 to 2^53 - 1",
+    "max_tokens": "a whole number from 0 to 2^53 - 1",
+    "max_completion_tokens": "a whole number from 0 to 2^53 - 1",
     "response_format": "an object with a type",
 }
 

@@ -49,12 +49,12 @@ class StreamCall(Call):
                 self.context.breakers.answered(self.permit)
                 self.context.exchange.answered(self.attempt, response.generation_id)
                 return await self._relay(response, deadline, later)
-        except TimeoutError:
-            if self.response is not None and self._is_begun and self._gate.is_finished():
+        except (TimeoutError, UpstreamError) as exc:
+            if self.response is not None and self._gate.is_finished():
                 # Nothing of the answer is missing but its formal end, which nobody waits for.
                 return await self._ended(self.response, self._gate.end(), later)
-            return await self.broke(self._late())
-        except UpstreamError as exc:
+            if isinstance(exc, TimeoutError):
+                return await self.broke(self._late())
             return await self.broke(
                 Failure(exc.kind, exc.message) if self._is_begun else before_answer(exc)
             )

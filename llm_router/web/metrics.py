@@ -108,7 +108,7 @@ async def _as_text(request: web.Request, *, is_openmetrics: bool) -> web.Respons
     config = app[CONFIG].current
     # Imported with the first scrape, and beside the loop: many routers are never scraped.
     prometheus = await asyncio.to_thread(import_module, "llm_router.web.prometheus")
-    labels = prometheus.labels(config)
+    labels = prometheus.labels(config, app[SETTINGS].classifier.models)
 
     async def ask() -> Counters:
         await catch_up(app)

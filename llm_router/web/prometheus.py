@@ -1,5 +1,6 @@
 """The metrics in Prometheus' text formats: every scrape builds a registry of its own."""
 
+from collections.abc import Iterable
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, exposition
@@ -18,11 +19,14 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-def labels(config: RoutingConfig) -> Labels:
-    """Return every label value the configuration and the program know."""
+def labels(config: RoutingConfig, classifiers: Iterable[str]) -> Labels:
+    """Return every label value the configuration and the program know.
+
+    `classifiers` are the models that classify, which no chain need name.
+    """
     return Labels(
         categories=(*config.categories, DIRECT),
-        models=tuple(sorted(config.model_ids())),
+        models=tuple(sorted(config.model_ids(*classifiers))),
         classifiers=get_args(By),
         error_classes=(*(kind.value for kind in FailureClass), "process_died"),
     )

@@ -184,6 +184,29 @@ def test_behind_a_finish_with_an_error_silence_is_no_end() -> None:
     assert error == last_event(C.ERROR_MID, "The provider finished with an error.")
 
 
+@pytest.mark.parametrize("end", [END, RESET, 1000.0], ids=["end", "reset", "silence"])
+def test_a_finish_with_nothing_before_it_is_empty_however_it_ends(end: Step) -> None:
+    """F24: the next candidate gets a chance, and the model is not blamed."""
+    empty = Answer(steps=[ROLE + finish(), end])
+    bench = Bench([empty, Answer(steps=[content("b"), finish() + DONE, END])])
+    run(bench.dispatch())
+    assert bench.client.body == content("b") + finish() + DONE
+    assert [a.error_class for a in bench.attempts] == ["empty", None]
+    assert bench.states["a/one"] == "closed"
+
+
+@pytest.mark.parametrize("end", [END, RESET, 1000.0], ids=["end", "reset", "silence"])
+def test_the_last_candidates_answer_of_nothing_but_a_finish_passes_however_it_ends(
+    end: Step,
+) -> None:
+    """F24"""
+    bench = answered(ROLE + finish(), end)
+    assert bench.client.body == ROLE + finish() + DONE
+    [attempt] = bench.attempts
+    assert (attempt.outcome, attempt.note) == ("completed", "empty")
+    assert bench.states["a/one"] == "closed"
+
+
 def test_done_without_a_finish_is_noted() -> None:
     assert answered(content("a"), DONE, END).attempts[0].note == "no finish_reason"
 

@@ -357,6 +357,16 @@ async def test_prometheus_text_has_every_family_with_its_values(
     assert [line for line in lines if line.startswith("llm_router_build_info{")]
 
 
+async def test_the_model_that_classifies_has_a_label_though_no_chain_names_it(
+    client: Client, database: Database
+) -> None:
+    """T26"""
+    request = await add_request(database)
+    model = Settings().classifier.api_model
+    await add_attempt(database, request, kind="classifier", model=model)
+    assert f'kind="classifier",model="{model}",outcome="completed"}} 1.0' in await get_text(client)
+
+
 async def test_the_age_of_the_prices_shows_once_there_are_any(
     client: Client, clock: FakeClock
 ) -> None:
