@@ -1,7 +1,6 @@
 """The ledger process's end of the link: it does for all workers what only one process may do."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from llm_router.clock import Clock
 from llm_router.errors import Conflict, NotFound, RouterError, StorageError
 from llm_router.ledger.ingest import Rows
 from llm_router.link import address
+from llm_router.link.claims import ProbeClaims
 from llm_router.link.messages import (
     Answer,
     ChangeConfig,
@@ -29,32 +29,26 @@ from llm_router.link.messages import (
     Question,
     Refused,
     RollBack,
-    Standing,
     pack_answer,
     read_payload,
 )
 from llm_router.load import Load
 from llm_router.routing import document
 from llm_router.routing.config import RoutingConfig
-from llm_router.routing.gate_state import PROBE_HINT_S
-from llm_router.storage import breakers
 from llm_router.storage.config import ConfigVersions
 from llm_router.storage.follow import marks_now
 from llm_router.storage.sqlite import Database
 from llm_router.tasks import launch, spawn
-
-log = logging.getLogger(__name__)
 
 SHARED_S = 1.0  # a worker that hangs must not hold up who changes something elsewhere
 
 
 @dataclass(eq=False)
 class _Worker:
-    """One connection: what its worker said last, and which probes it has claimed."""
+    """One connection: what its worker said last."""
 
     listening: asyncio.Task[Any] | None
     pulse: Pulse = field(default_factory=partial(Pulse, Load()))
-    probes: set[str] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
 
@@ -67,10 +61,9 @@ class Desk:
         self._database = database
         self._rows = rows
         self._configs = configs
-        self._clock = clock
         self._decode = msgspec.msgpack.Decoder(tuple[int, float, Question]).decode
         self._workers: set[_Worker] = set()
-        self._unwritten: dict[str, float] = {}  # subjects, and when the next may probe there
+        self._claims = ProbeClaims(database, rows, clock)
         self._alone = asyncio.Event()
         self._alone.set()
         self._pulses = asyncio.Condition()
@@ -96,7 +89,7 @@ class Desk:
                     task.add_done_callback(worker.tasks.discard)
             if worker.tasks:
                 await asyncio.wait(worker.tasks)
-            await self._give_up_probes(worker)
+            await self._claims.give_up(worker)
         finally:
             writer.close()
             self._workers.discard(worker)
@@ -141,7 +134,7 @@ class Desk:
                 await self._shared()
                 return _in_force(config)
             case ClaimProbe():
-                return await self._claim(worker, question)
+                return await self._claims.claim(worker, question)
             case Pulse():
                 worker.pulse = question
                 async with self._pulses:
@@ -179,45 +172,6 @@ class Desk:
             return Outdated()
         await self._shared()
         return _in_force(config)
-
-    async def _claim(self, worker: _Worker, question: ClaimProbe) -> Answer:
-        if self._rows.is_failing:
-            return self._claim_unwritten(question)
-        # What the former probe found may still lie in its process's journal.
-        await self._rows.flush()
-        claimed = await self._database.transact(
-            partial(breakers.claim, moves=question.moves, since=question.since)
-        )
-        if claimed.is_granted:
-            for other in self._workers:
-                other.probes -= question.since.keys()
-            worker.probes |= question.since.keys()
-        return Standing(claimed.is_granted, list(claimed.rows))
-
-    def _claim_unwritten(self, question: ClaimProbe) -> Answer:
-        """Grant a claim although nobody will hear what comes of it before rows can be written.
-
-        So the others will probe, too, but not at once. Without this, a provider that was gone for
-        seconds would stay shut out for as long as somebody keeps the database locked.
-        """
-        now = self._clock.monotonic()
-        waits = {subject: at for subject, at in self._unwritten.items() if at > now}
-        if waits.keys() & question.since.keys():
-            return Refused("another probe left a moment ago")
-        self._unwritten = waits | dict.fromkeys(question.since, now + PROBE_HINT_S)
-        return Standing(True, [], is_unwritten=True)
-
-    async def _give_up_probes(self, worker: _Worker) -> None:
-        """Let others probe in place of a worker that is gone; else they wait for its lease."""
-        if not worker.probes:
-            return
-        try:
-            await self._rows.flush()
-            await self._database.transact(
-                partial(breakers.lose_probes, subjects=worker.probes, clock=self._clock)
-            )
-        except (RouterError, OSError) as exc:
-            log.warning("probes of a worker that is gone keep their leases: %s", exc)
 
 
 def _in_force(config: RoutingConfig) -> InForce:
