@@ -34,6 +34,16 @@ _SOURCE_COUNTS = 100
 # What people really asked assistants, and our own prompts, which were written to cover that.
 _REAL = "real-llm-prompt"
 _REAL_COUNTS = 2.0
+# Files of our own in which prompts of one kind look like another: roles and letters with a subject
+# of experts, tasks without the words of their trade, what testers and strangers type. Most
+# mistakes are made there; the other files have many more prompts that nobody would get wrong.
+HARD = frozenset(
+    (
+        *("arena", "formal", "logs", "tasks", "volunteers"),
+        *("letters_english", "letters_french", "letters_german", "letters_spanish"),
+    )
+)
+_HARD_COUNTS = 4.0
 # What the categories count for together. On sources that were left out, reasoning is missed the
 # most; so all three are found about alike.
 _CATEGORY_COUNTS = (1.0, 1.2, 1.0)
@@ -166,12 +176,15 @@ def _columns(rows: Sequence[tuple[int, ...]], width: int) -> list[tuple[int, ...
 def weights_of(examples: Sequence[Example]) -> list[float]:
     """Let sources count by their size up to a point, and the categories about alike."""
     sizes = Counter((e.line.source, e.line.lang, e.label) for e in examples)
-    counts = [
-        _REAL_COUNTS
-        if e.is_own or e.line.stratum.startswith(_REAL)
-        else min(1.0, _SOURCE_COUNTS / sizes[e.line.source, e.line.lang, e.label])
-        for e in examples
-    ]
+
+    def counts_as(e: Example) -> float:
+        if e.is_own:
+            return _HARD_COUNTS if e.line.file in HARD else _REAL_COUNTS
+        if e.line.stratum.startswith(_REAL):
+            return _REAL_COUNTS
+        return min(1.0, _SOURCE_COUNTS / sizes[e.line.source, e.line.lang, e.label])
+
+    counts = list(map(counts_as, examples))
     totals = [0.0] * len(CATEGORIES)
     for example, count in zip(examples, counts, strict=True):
         totals[example.label] += count

@@ -8,8 +8,8 @@ from msgspec.structs import replace as replace_line
 
 from llm_router.classify.weights import Weights
 from training.__main__ import main, written
-from training.examples import OWN_SOURCE, Example, known_pairs, known_words, own, read
-from training.fit import fit
+from training.examples import OWN, OWN_SOURCE, Example, known_pairs, known_words, own, read
+from training.fit import HARD, fit, weights_of
 from training.measure import Judged, judged, report, temperature
 from training.minimize import minimize
 
@@ -131,6 +131,18 @@ def test_weights_that_are_near_lead_to_the_same_place(examples: list[Example]) -
         for k, weight in enumerate(weights)
     ]
     assert all(abs(one - other) <= 1 for one, other in pairs)
+
+
+def test_our_own_hard_prompts_count_twice(examples: list[Example]) -> None:
+    def own_in(file: str) -> list[Example]:
+        return [
+            replace(e, line=replace_line(e.line, source=OWN_SOURCE, file=file)) for e in examples
+        ]
+
+    assert {OWN / f"{name}.jsonl" for name in HARD} <= set(OWN.glob("*.jsonl"))
+    counts = weights_of([*own_in("basics"), *own_in("tasks")])
+    basics, tasks = counts[: len(examples)], counts[len(examples) :]
+    assert tasks == pytest.approx([2 * count for count in basics])
 
 
 def test_our_own_prompts_have_labels_languages_and_no_doubles() -> None:
