@@ -27,7 +27,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    loaded = load(args)
+    try:
+        loaded = load(args)
+    except SettingsError as exc:
+        if not args.json:
+            raise
+        write_json({"settings": {}, "warnings": [], "problems": [str(exc)]})
+        return 1
     values = shown(loaded.settings)
     problems, unheard = problems_of(loaded), ignored(loaded)
     if args.json:

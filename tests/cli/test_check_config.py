@@ -31,6 +31,14 @@ def test_it_shows_every_setting_with_its_source(run: Run, folder: Path) -> None:
     assert shown["problems"] == []
 
 
+def test_settings_that_cannot_be_read_are_a_problem_in_json_too(run: Run, folder: Path) -> None:
+    (folder / "config.toml").write_text("[breaker]\nopen_s = 'soon'")
+    status, out, err = run("check-config", "--json")
+    assert (status, err) == (1, "")
+    [problem] = json.loads(out)["problems"]
+    assert "config.toml, [breaker] open_s" in problem
+
+
 @pytest.mark.parametrize("arguments", [(), ("--json",)])
 def test_no_secret_is_shown(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
